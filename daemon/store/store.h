@@ -1,0 +1,321 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "core/clock.h"
+#include "core/fold.h"
+#include "core/ranges.h"
+
+#include <gio/gio.h>
+
+/*
+ * The durable log behind domain verbs. One writer thread owns the write
+ * connection; queries run on a few workers with read connections of their own;
+ * a checkpointer has a third. All *_async calls complete in the caller's
+ * thread-default main context. Errors are of the domain PD_ERROR (util/error.h).
+ */
+
+typedef struct PdStore PdStore;
+
+typedef enum {
+    PD_STORE_OK = 0,
+    PD_STORE_READ_ONLY,
+    PD_STORE_FULL,
+    PD_STORE_DAMAGED, /* the old store was moved aside, see pd_store_dup_error() */
+    PD_STORE_FAILING, /* the last commit failed; retried every 5 s */
+} PdStoreState;
+
+/* Why a number will never arrive, as kept in the record. */
+typedef enum {
+    PD_CAUSE_NONE = 0,
+    PD_CAUSE_OVERWRITTEN,
+    PD_CAUSE_HOLE_FLASH_ERROR,
+    PD_CAUSE_HOLE_TORN_WRITE,
+    PD_CAUSE_HOLE_UNSPECIFIED,
+    PD_CAUSE_DAMAGED,        /* the raw bytes are kept, their CRC is wrong */
+    PD_CAUSE_HELD_ELSEWHERE, /* another gateway marked it */
+    PD_CAUSE_MISSING,        /* still asked for: never stored, only reported */
+} PdCause;
+
+/** Text of a cause as in the JSON (overwritten, hole:flash-error, ...). Owns: static. */
+const char *pd_cause_to_string(PdCause cause);
+
+typedef struct {
+    uint32_t first;
+    uint32_t last;
+    PdCause cause;
+} PdMissing;
+
+/* An enrolled pen, as remembered. */
+typedef struct {
+    char *serial;    /* unique key */
+    char *address;   /* identity address AA:BB:CC:DD:EE:FF */
+    char *name;      /* may be NULL */
+    char *firmware;  /* may be NULL */
+    char **adapters; /* addresses of adapters that hold a bond; NULL-terminated */
+    uint64_t log_id; /* 0 until known */
+    uint32_t tick_unit;
+    uint32_t marked; /* highest mark this gateway made in log_id */
+    uint32_t overwritten;
+    int64_t last_seen_us; /* wall, 0 never */
+} PdPenInfo;
+
+void pd_pen_info_free(PdPenInfo *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PdPenInfo, pd_pen_info_free)
+
+typedef struct {
+    PenPass fold;          /* ticks */
+    int64_t start_wall_us; /* 0 when it cannot be placed */
+    char *zone;            /* owned, NULL when nobody said */
+} PdPass;
+
+typedef struct {
+    uint64_t tick_us;
+    int64_t wall_us; /* 0 when it cannot be placed */
+    enum { PD_NOTE_SETTING, PD_NOTE_CARTRIDGE, PD_NOTE_FAULT } kind;
+    uint32_t value; /* depth_um, fault code */
+    PenCartridge cartridge;
+    char *text; /* owned, may be NULL */
+} PdNote;
+
+/* A session as queries give it. */
+typedef struct {
+    char id[37];
+    uint64_t opened_seq; /* arrival order: the list's order and cursor */
+    uint64_t log_id;
+    uint32_t number; /* of the session-begin record */
+    char *serial;
+    PenSessionFold fold;
+    bool placed; /* the three below are known */
+    int64_t start_wall_us;
+    int64_t end_wall_us;
+    uint32_t time_error_us;
+    char *state;     /* live open partial complete lossy closed-by */
+    GArray *missing; /* PdMissing */
+    char **zones;
+    /* Annotations at the head, NULL when unset. */
+    char *patient;
+    char *operator_name;
+    char *note;
+    char *closed_reason;
+    /* Filled by pd_store_get_session_* only. */
+    GPtrArray *passes; /* PdPass */
+    GPtrArray *notes;  /* PdNote, in order */
+    char *definition;
+    char receipt_sha256[65];
+    uint32_t marked; /* of this session's numbers the highest the pen was told it may reuse */
+    int64_t marked_wall_us;
+} PdSession;
+
+void pd_session_free(PdSession *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PdSession, pd_session_free)
+
+typedef struct {
+    const char *serial; /* NULL any */
+    int64_t since_us;   /* 0 any */
+    int64_t until_us;   /* 0 any */
+    const char *state;  /* NULL any */
+    const char *text;   /* NULL any */
+} PdSessionFilter;
+
+typedef struct {
+    PdStoreState state;
+    char *error; /* owned, NULL when fine */
+    uint64_t n_sessions;
+    uint64_t head;      /* last durable journal seq */
+    uint64_t n_records; /* raw records stored since start */
+    uint64_t n_bad;     /* whole but undecodable */
+    uint64_t n_duplicates;
+    uint64_t n_conflicts; /* same number, other bytes: both kept */
+    uint64_t n_dropped;   /* queue was full */
+    uint64_t queue_bytes;
+    uint64_t disk_free_bytes;
+    uint32_t commit_us_max;
+} PdStoreHealth;
+
+void pd_store_health_clear(PdStoreHealth *self);
+
+/* All are called in the main context given at open. */
+typedef struct {
+    /* Everything up to @contiguous of @log_id (from 1, or from the oldest ever
+     * settled) is durable or settled. */
+    void (*durable)(void *user_data, uint64_t log_id, uint32_t contiguous);
+    /* A journal entry became durable. */
+    void (*journal)(void *user_data, uint64_t head);
+    void (*state_changed)(void *user_data, PdStoreState state);
+} PdStoreListener;
+
+typedef struct {
+    const char *directory;   /* StateDirectory; the store lives in <directory>/store */
+    uint32_t commit_ms;      /* 2000 */
+    uint32_t commit_records; /* 256 */
+    PenFoldConfig fold;
+} PdStoreConfig;
+
+/**
+ * Open or create the store and start its threads.
+ *
+ * A damaged store is moved aside as a whole directory and a fresh one begun; the
+ * state says so. Owns: @listener is copied, @user_data borrowed until close.
+ * Errors: PD_ERROR_STORE_NEWER: written by a later version: refuse to start.
+ *         PD_ERROR_STORE: cannot create or lock it: refuse to start.
+ * Blocks: for a migration; called before the main loop runs.
+ */
+PdStore *pd_store_open(const PdStoreConfig *config,
+                       const PdStoreListener *listener,
+                       void *user_data,
+                       GError **error);
+
+/** Flush, stop the threads, close and free. Blocks until durable or failed. */
+void pd_store_close(PdStore *self);
+
+/** Store id as UUID text. Owns: the store. */
+const char *pd_store_get_id(const PdStore *self);
+
+/**
+ * Hand over one whole record (CRC right, number not 0). Any thread; never blocks.
+ *
+ * Owns: copies @record.
+ * Returns false when the queue (8 MiB) is full: the record is dropped and counted.
+ */
+bool pd_store_append(PdStore *self, uint64_t log_id, const uint8_t *record, size_t n_record);
+
+/** True when the queue is below its low mark (1 MiB): ask pens for more. */
+bool pd_store_is_hungry(const PdStore *self);
+
+/** Say that first..last will never arrive. Any thread; durable with the next commit. */
+void pd_store_settle(PdStore *self, uint64_t log_id, uint32_t first, uint32_t last, PdCause cause);
+
+/** Keep bytes whose CRC was wrong three times alike as number @number, settled as damaged. */
+void pd_store_append_damaged(
+    PdStore *self, uint64_t log_id, uint32_t number, const uint8_t *bytes, size_t n_bytes);
+
+/** Remember an anchor of @log_id. Any thread. */
+void pd_store_add_anchor(PdStore *self, uint64_t log_id, const PenAnchor *anchor);
+
+/** Insert or update an enrolled pen (by serial). Durable at once; completes after commit. */
+void pd_store_save_pen_async(PdStore *self,
+                             const PdPenInfo *pen,
+                             GCancellable *cancellable,
+                             GAsyncReadyCallback callback,
+                             gpointer user_data);
+bool pd_store_save_pen_finish(PdStore *self, GAsyncResult *result, GError **error);
+
+/** Drop a pen from the enrolled ones; its sessions stay. */
+void pd_store_forget_pen_async(PdStore *self,
+                               const char *serial,
+                               uint32_t n_unread,
+                               uint32_t uid,
+                               GCancellable *cancellable,
+                               GAsyncReadyCallback callback,
+                               gpointer user_data);
+bool pd_store_forget_pen_finish(PdStore *self, GAsyncResult *result, GError **error);
+
+/** Remember what the pen was told it may reuse, with the wall time of now. Any thread. */
+void pd_store_set_marked(PdStore *self, uint64_t log_id, uint32_t marked);
+
+/** Tell whether a pen is linked: its newest unfinished session is live, else open. */
+void pd_store_set_linked(PdStore *self, uint64_t log_id, bool linked);
+
+/** Commit what is queued now; completes when durable. Before any mark. */
+void pd_store_flush_async(PdStore *self,
+                          GCancellable *cancellable,
+                          GAsyncReadyCallback callback,
+                          gpointer user_data);
+bool pd_store_flush_finish(PdStore *self, GAsyncResult *result, GError **error);
+
+/** Enrolled pens. Owns: array of PdPenInfo with a free function. Blocks: start-up only. */
+GPtrArray *pd_store_load_pens(PdStore *self, GError **error);
+
+/**
+ * Numbers of @log_id that are durable or settled. Owns: @ranges_out is initialised
+ * here and the caller's to clear. Thread-safe snapshot, no disk access.
+ */
+void pd_store_get_settled(PdStore *self, uint64_t log_id, PenRanges *ranges_out);
+
+/** Sessions, newest arrival first. @before_seq: 0 to begin. Finish gives PdSession array. */
+void pd_store_list_sessions_async(PdStore *self,
+                                  const PdSessionFilter *filter,
+                                  uint64_t before_seq,
+                                  uint32_t limit,
+                                  GCancellable *cancellable,
+                                  GAsyncReadyCallback callback,
+                                  gpointer user_data);
+GPtrArray *pd_store_list_sessions_finish(PdStore *self, GAsyncResult *result, GError **error);
+
+/**
+ * One session with passes, notes and receipt, by UUID or unambiguous prefix.
+ * Errors: PD_ERROR_NOT_FOUND, PD_ERROR_AMBIGUOUS.
+ */
+void pd_store_get_session_async(PdStore *self,
+                                const char *id,
+                                GCancellable *cancellable,
+                                GAsyncReadyCallback callback,
+                                gpointer user_data);
+PdSession *pd_store_get_session_finish(PdStore *self, GAsyncResult *result, GError **error);
+
+/** What is said about a session; a NULL field is left, an empty one cleared. */
+typedef struct {
+    const char *patient;
+    const char *operator_name;
+    const char *zone;
+    const char *note;
+    const char *close_reason;
+    bool has_pass;
+    uint32_t pass_index;
+    uint32_t uid; /* authenticated caller */
+} PdAnnotation;
+
+/** Append an annotation; completes with its seq when durable. */
+void pd_store_annotate_async(PdStore *self,
+                             const char *id,
+                             const PdAnnotation *annotation,
+                             GCancellable *cancellable,
+                             GAsyncReadyCallback callback,
+                             gpointer user_data);
+bool pd_store_annotate_finish(PdStore *self,
+                              GAsyncResult *result,
+                              uint64_t *seq_out,
+                              GError **error);
+
+/**
+ * A page of a session's raw records after number @after, at most 64 KiB and in no
+ * read transaction longer than that page. Finish gives length-delimited
+ * pentel.v1.RawRecord bytes; an empty GBytes is the end. @last_out: cursor.
+ */
+void pd_store_read_raw_async(PdStore *self,
+                             const char *id,
+                             uint32_t after,
+                             GCancellable *cancellable,
+                             GAsyncReadyCallback callback,
+                             gpointer user_data);
+GBytes *pd_store_read_raw_finish(PdStore *self,
+                                 GAsyncResult *result,
+                                 uint32_t *last_out,
+                                 GError **error);
+
+/** Anchors and tick unit of a session's log. Owns: PenAnchor array. */
+void pd_store_get_anchors_async(PdStore *self,
+                                uint64_t log_id,
+                                GCancellable *cancellable,
+                                GAsyncReadyCallback callback,
+                                gpointer user_data);
+GArray *pd_store_get_anchors_finish(PdStore *self,
+                                    GAsyncResult *result,
+                                    uint32_t *tick_unit_out,
+                                    GError **error);
+
+/** A page of journal entries in (after, upto], length-delimited, at most 64 KiB. */
+void pd_store_read_journal_async(PdStore *self,
+                                 uint64_t after,
+                                 uint64_t upto,
+                                 GCancellable *cancellable,
+                                 GAsyncReadyCallback callback,
+                                 gpointer user_data);
+GBytes *pd_store_read_journal_finish(PdStore *self,
+                                     GAsyncResult *result,
+                                     uint64_t *last_out,
+                                     GError **error);
+
+/** Counters and state. No disk access. Owns: fields of @out are the caller's to clear. */
+void pd_store_get_health(PdStore *self, PdStoreHealth *out);
