@@ -78,7 +78,7 @@ void pen_link_init(PenLink *self);
  * Take an event, move to the next state and say what to do.
  *
  * An event that has no row in this state changes nothing: DO_NOTHING.
- * Source: docs/bluez.md, "Connecting".
+ * Source: each row of the table cites its own.
  */
 PenLinkStep pen_link_step(PenLink *self, PenLinkEvent event);
 
