@@ -182,9 +182,10 @@ on_abandoned(GObject *source, GAsyncResult *result, gpointer user_data)
 {
     g_autoptr(GTask) task = user_data;
     DeviceOp *op = g_task_get_task_data(task);
-    g_autoptr(GVariant) reply = pd_bluez_call_finish(result, NULL, NULL);
+    GVariant *reply = pd_bluez_call_finish(result, NULL, NULL);
 
     /* Refused or not: nothing more can be done about it. */
+    g_clear_pointer(&reply, g_variant_unref);
     op->device->is_linking = false;
     g_task_return_error(task, g_steal_pointer(&op->error));
 }

@@ -398,7 +398,7 @@ pd_bluez_char_acquire_notify_finish(PdBluezDevice *device,
     acquired_free(acquired);
     if (fd < 0 || !g_unix_set_fd_nonblocking(fd, TRUE, &cause)) {
         if (fd >= 0) {
-            (void)g_close(fd, NULL);
+            close(fd);
         }
         g_set_error(error, PD_ERROR, PD_ERROR_FAILED, "take the fd: %s", cause->message);
         return -1;
