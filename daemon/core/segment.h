@@ -18,6 +18,7 @@ typedef struct {
     size_t n_bytes;
     uint8_t next_counter; /* 0..63 */
     bool in_record;
+    bool seen_any;
     uint64_t n_lost; /* counter jumps and abandoned records */
 } PenReassembly;
 

@@ -124,7 +124,7 @@ def vectors():
     yield "depth-setting", record(12, 7, 3, 1600000, body(6, field_varint(1, 750)))
     yield "button", record(13, 7, 3, 1700000, body(7, field_varint(1, 1)))
     yield "fault", record(14, 7, 3, 1800000, body(8, field_varint(1, 42) + field_text(2, "motor stalled")))
-    yield "clock-set", record(15, 0, 3, 2000000, body(9, field_varint(1, 1780000000000000) + field_varint(2, 1)))
+    yield "clock-set", record(15, 0, 3, 2000000, body(9, field_varint(1, zigzag(1780000000000000)) + field_varint(2, 1)))
     yield "session-end", record(16, 7, 4, 500, body(2, field_varint(1, 3)))
     yield "session-begin-continues", record(17, 17, 4, 1500, body(1, field_present(1, 7)))
     yield "range-end", record(0, 0, 4, 2000, body(20, b"".join(

@@ -119,11 +119,11 @@ test_samples(void)
     decode_vector("samples", &header, &body, PEN_STATUS_OK);
     g_assert_cmpuint(body.samples.interval_ticks, ==, 20000);
     g_assert_cmpuint(body.samples.n, ==, 5);
-    g_assert_cmpmem(body.samples.depth_um, sizeof depth_um, depth_um, sizeof depth_um);
-    g_assert_cmpmem(body.samples.load_permille, sizeof load, load, sizeof load);
+    g_assert_true(memcmp(body.samples.depth_um, depth_um, sizeof depth_um) == 0);
+    g_assert_true(memcmp(body.samples.load_permille, load, sizeof load) == 0);
     g_assert_cmpuint(body.samples.rate_dhz[4], ==, 1166);
     g_assert_cmpuint(body.samples.n_runs, ==, 3);
-    g_assert_cmpmem(body.samples.run_ticks, sizeof runs, runs, sizeof runs);
+    g_assert_true(memcmp(body.samples.run_ticks, runs, sizeof runs) == 0);
 
     decode_vector("samples-no-rate", &header, &body, PEN_STATUS_OK);
     g_assert_cmpuint(body.samples.n, ==, 1);
@@ -193,7 +193,8 @@ test_segments(gconstpointer data)
         const PenStatus status = pen_reassembly_push(&reassembly, segment, n, &record, &n_record);
         g_assert_cmpint(status, ==, word[1] == NULL ? PEN_STATUS_OK : PEN_STATUS_AGAIN);
     }
-    g_assert_cmpmem(record, n_record, expected, n_expected);
+    g_assert_cmpuint(n_record, ==, n_expected);
+    g_assert_true(memcmp(record, expected, n_expected) == 0);
 }
 
 static void

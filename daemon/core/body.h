@@ -1,0 +1,19 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "core/record.h"
+
+/**
+ * Encode a body as protobuf, without frame.
+ *
+ * Errors: NO_SPACE: longer than @n_out. BAD_BODY: a value is out of its range.
+ * Source: pen-telemetry-service.md, "Bodies".
+ */
+PEN_MUST_CHECK PenStatus pen_body_encode(const PenBody *body,
+                                         uint8_t *out,
+                                         size_t n_out,
+                                         size_t *n_written_out);
+
+/** Copy protobuf text into a field of @n_out bytes. False when it does not fit or is NULL. */
+bool pen_body_copy_text(const char *text, char *out, size_t n_out);
