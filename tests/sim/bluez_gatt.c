@@ -16,41 +16,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-typedef struct {
-    const char *uuid;
-    const char *const flags[3];
-    uint16_t handle;
-} ChrcInfo;
-
-static const ChrcInfo chrc_infos[SIM_CHRC_N] = {
-    [SIM_CHRC_FEATURE] = { "52797f01-bc08-4935-9e95-12fdb4ca7483", { "read" }, 0x0011 },
-    [SIM_CHRC_LIVE] = { "52797f02-bc08-4935-9e95-12fdb4ca7483", { "notify" }, 0x0013 },
-    [SIM_CHRC_STORED] = { "52797f03-bc08-4935-9e95-12fdb4ca7483", { "notify" }, 0x0016 },
-    [SIM_CHRC_RACP] = { "00002a52-0000-1000-8000-00805f9b34fb", { "write", "indicate" }, 0x0019 },
-    [SIM_CHRC_CLOCK] = { "00002bf2-0000-1000-8000-00805f9b34fb", { "read", "write" }, 0x001c },
-};
-
-static bool
-has_flag(SimChrc chrc, const char *flag)
-{
-    return g_strv_contains(chrc_infos[chrc].flags, flag);
-}
-
-static SimBus *
-bus_of(const SimDevice *device)
-{
-    return device->adapter->bluez->bus;
-}
-
-static void
-notify_client_free(gpointer data)
-{
-    SimNotifyClient *client = data;
-    g_bus_unwatch_name(client->watch);
-    g_free(client->sender);
-    g_free(client);
-}
-
 static void
 fail_att(GDBusMethodInvocation *invocation, uint8_t code)
 {
@@ -74,51 +39,19 @@ is_busy(const SimDevice *device, SimChrc chrc, SimOpKind kind)
     return false;
 }
 
-static void
-subscribe(SimAttr *attr)
-{
-    bool any = attr->fd >= 0 || attr->acquiring;
-    for (guint i = 0; i < attr->clients->len; i++) {
-        const SimNotifyClient *client = g_ptr_array_index(attr->clients, i);
-        any = any || client->active;
-    }
-    if (attr->device->connected) {
-        sim_pen_set_subscribed(attr->device->pen, attr->chrc, any);
-    }
-}
-
-static void
-close_fd(SimAttr *attr)
-{
-    if (attr->fd < 0) {
-        return;
-    }
-    g_clear_handle_id(&attr->hup, g_source_remove);
-    close(attr->fd);
-    attr->fd = -1;
-    if (bus_of(attr->device) != NULL) {
-        sim_bus_set(bus_of(attr->device),
-                    attr->path,
-                    SIM_CHRC_IFACE,
-                    "NotifyAcquired",
-                    g_variant_new_boolean(FALSE));
-    }
-    subscribe(attr);
-}
-
 static gboolean
 on_hup(int fd, GIOCondition condition, gpointer user_data)
 {
     SimAttr *attr = user_data;
     attr->hup = 0;
-    close_fd(attr);
+    sim_attr_close_fd(attr);
     return G_SOURCE_REMOVE;
 }
 
 static void
 do_read(SimAttr *attr, GVariant *args, GDBusMethodInvocation *invocation)
 {
-    if (!has_flag(attr->chrc, "read")) {
+    if (!sim_attr_has_flag(attr->chrc, "read")) {
         sim_bluez_fail(invocation, "NotPermitted", "Read not permitted");
     } else if (is_busy(attr->device, attr->chrc, SIM_OP_READ)) {
         sim_bluez_fail(invocation, "InProgress", "In Progress");
@@ -132,7 +65,7 @@ static void
 do_write(SimAttr *attr, GVariant *args, GDBusMethodInvocation *invocation)
 {
     g_autoptr(GVariant) value = g_variant_get_child_value(args, 0);
-    if (!has_flag(attr->chrc, "write")) {
+    if (!sim_attr_has_flag(attr->chrc, "write")) {
         sim_bluez_fail(invocation, "NotPermitted", "Write not permitted");
     } else if (is_busy(attr->device, attr->chrc, SIM_OP_WRITE)) {
         sim_bluez_fail(invocation, "InProgress", "In Progress");
@@ -148,7 +81,7 @@ do_acquire(SimAttr *attr, GDBusMethodInvocation *invocation)
 {
     SimBluez *bluez = attr->device->adapter->bluez;
     const uint32_t ms = bluez->options->att_ms;
-    if (!has_flag(attr->chrc, "notify")) {
+    if (!sim_attr_has_flag(attr->chrc, "notify")) {
         sim_bluez_fail(invocation, "NotSupported", "Operation is not supported");
     } else if (attr->clients->len > 0) {
         sim_bluez_fail(invocation, "InProgress", "In Progress");
@@ -176,12 +109,12 @@ find_client(const SimAttr *attr, const char *sender)
 static void
 update_notifying(SimAttr *attr)
 {
-    sim_bus_set(bus_of(attr->device),
+    sim_bus_set(sim_device_bus(attr->device),
                 attr->path,
                 SIM_CHRC_IFACE,
                 "Notifying",
                 g_variant_new_boolean(attr->clients->len > 0));
-    subscribe(attr);
+    sim_attr_subscribe(attr);
 }
 
 static void
@@ -202,7 +135,7 @@ do_start(SimAttr *attr, GDBusMethodInvocation *invocation)
         sim_bluez_fail(invocation, "NotPermitted", "Notify acquired");
         return;
     }
-    if (!has_flag(attr->chrc, "notify") && !has_flag(attr->chrc, "indicate")) {
+    if (!sim_attr_has_flag(attr->chrc, "notify") && !sim_attr_has_flag(attr->chrc, "indicate")) {
         sim_bluez_fail(invocation, "NotSupported", "Operation is not supported");
         return;
     }
@@ -230,12 +163,12 @@ do_start(SimAttr *attr, GDBusMethodInvocation *invocation)
         attr->device, SIM_OP_START_NOTIFY, bluez->options->att_ms, attr->chrc, invocation, NULL);
 }
 
-static void
-on_chrc_method(void *user_data,
-               const char *interface,
-               const char *method,
-               GVariant *args,
-               GDBusMethodInvocation *invocation)
+void
+sim_attr_on_method(void *user_data,
+                   const char *interface,
+                   const char *method,
+                   GVariant *args,
+                   GDBusMethodInvocation *invocation)
 {
     SimAttr *attr = user_data;
     if (g_str_equal(method, "StopNotify")) {
@@ -263,7 +196,7 @@ finish_read(SimAttr *attr, SimOp *op)
                                       : sim_pen_read_clock(attr->device->pen, now);
     GVariant *bytes = g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, value->data, value->len, 1);
     g_variant_ref_sink(bytes);
-    sim_bus_emit(bus_of(attr->device), attr->path, SIM_CHRC_IFACE, "Value", bytes);
+    sim_bus_emit(sim_device_bus(attr->device), attr->path, SIM_CHRC_IFACE, "Value", bytes);
     g_dbus_method_invocation_return_value(g_steal_pointer(&op->invocation),
                                           g_variant_new("(@ay)", bytes));
     g_variant_unref(bytes);
@@ -308,7 +241,7 @@ finish_acquire(SimAttr *attr, SimOp *op)
     }
     attr->fd = pair[0];
     attr->hup = g_unix_fd_add(pair[0], G_IO_HUP, on_hup, attr);
-    sim_bus_set(bus_of(attr->device),
+    sim_bus_set(sim_device_bus(attr->device),
                 attr->path,
                 SIM_CHRC_IFACE,
                 "NotifyAcquired",
@@ -317,7 +250,7 @@ finish_acquire(SimAttr *attr, SimOp *op)
     const uint16_t mtu = (uint16_t)attr->device->adapter->bluez->options->mtu;
     g_dbus_method_invocation_return_value_with_unix_fd_list(
         g_steal_pointer(&op->invocation), g_variant_new("(hq)", 0, mtu), fds);
-    subscribe(attr);
+    sim_attr_subscribe(attr);
 }
 
 static void
@@ -398,124 +331,4 @@ sim_gatt_notify(SimDevice *device, SimChrc chrc, const uint8_t *bytes, size_t n_
         GVariant *value = g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, bytes, n_bytes, 1);
         sim_bus_emit(bluez->bus, attr->path, SIM_CHRC_IFACE, "Value", value);
     }
-}
-
-static void
-export_chrc(SimDevice *device, const char *service, SimChrc chrc)
-{
-    SimBus *bus = bus_of(device);
-    SimAttr *attr = &device->attrs[chrc];
-    const ChrcInfo *info = &chrc_infos[chrc];
-    sim_bus_add(bus, attr->path, SIM_CHRC_IFACE, on_chrc_method, NULL, attr);
-    sim_bus_set(bus, attr->path, SIM_CHRC_IFACE, "UUID", g_variant_new_string(info->uuid));
-    sim_bus_set(bus, attr->path, SIM_CHRC_IFACE, "Service", g_variant_new_object_path(service));
-    sim_bus_set(bus, attr->path, SIM_CHRC_IFACE, "Flags", g_variant_new_strv(info->flags, -1));
-    const uint16_t mtu = (uint16_t)device->adapter->bluez->options->mtu;
-    sim_bus_set(bus, attr->path, SIM_CHRC_IFACE, "MTU", g_variant_new_uint16(mtu));
-    if (has_flag(chrc, "notify")) {
-        sim_bus_set(
-            bus, attr->path, SIM_CHRC_IFACE, "NotifyAcquired", g_variant_new_boolean(FALSE));
-    }
-    if (has_flag(chrc, "notify") || has_flag(chrc, "indicate")) {
-        sim_bus_set(bus, attr->path, SIM_CHRC_IFACE, "Notifying", g_variant_new_boolean(FALSE));
-    }
-    sim_bus_show(bus, attr->path);
-}
-
-void
-sim_gatt_init(SimDevice *device)
-{
-    for (uint32_t i = 0; i < SIM_CHRC_N; i++) {
-        SimAttr *attr = &device->attrs[i];
-        attr->device = device;
-        attr->chrc = (SimChrc)i;
-        attr->fd = -1;
-        attr->clients = g_ptr_array_new_with_free_func(notify_client_free);
-    }
-}
-
-void
-sim_gatt_clear(SimDevice *device)
-{
-    for (uint32_t i = 0; i < SIM_CHRC_N; i++) {
-        g_free(device->attrs[i].path);
-        g_ptr_array_unref(device->attrs[i].clients);
-    }
-}
-
-void
-sim_gatt_export(SimDevice *device)
-{
-    if (device->exported_gatt) {
-        return;
-    }
-    SimBus *bus = bus_of(device);
-    g_autofree char *service = g_strdup_printf("%s/service0010", device->path);
-    sim_bus_add(bus, service, SIM_SERVICE_IFACE, NULL, NULL, device);
-    sim_bus_set(bus, service, SIM_SERVICE_IFACE, "UUID", g_variant_new_string(SIM_SERVICE_UUID));
-    sim_bus_set(bus, service, SIM_SERVICE_IFACE, "Primary", g_variant_new_boolean(TRUE));
-    sim_bus_set(bus, service, SIM_SERVICE_IFACE, "Device", g_variant_new_object_path(device->path));
-    sim_bus_show(bus, service);
-    for (uint32_t i = 0; i < SIM_CHRC_N; i++) {
-        SimAttr *attr = &device->attrs[i];
-        g_free(attr->path);
-        attr->path = g_strdup_printf("%s/char%04x", service, chrc_infos[i].handle);
-        export_chrc(device, service, (SimChrc)i);
-    }
-    device->exported_gatt = true;
-}
-
-void
-sim_gatt_unexport(SimDevice *device)
-{
-    if (!device->exported_gatt) {
-        return;
-    }
-    for (uint32_t i = 0; i < SIM_CHRC_N; i++) {
-        sim_bus_remove(bus_of(device), device->attrs[i].path, NULL);
-        g_ptr_array_set_size(device->attrs[i].clients, 0);
-        device->attrs[i].debris = false;
-    }
-    g_autofree char *service = g_strdup_printf("%s/service0010", device->path);
-    sim_bus_remove(bus_of(device), service, NULL);
-    device->exported_gatt = false;
-}
-
-void
-sim_gatt_resume(SimDevice *device)
-{
-    for (uint32_t i = 0; i < SIM_CHRC_N; i++) {
-        SimAttr *attr = &device->attrs[i];
-        for (guint j = 0; j < attr->clients->len; j++) {
-            SimNotifyClient *client = g_ptr_array_index(attr->clients, j);
-            client->active = sim_device_secure(device);
-        }
-        subscribe(attr);
-    }
-}
-
-void
-sim_gatt_pause(SimDevice *device)
-{
-    for (uint32_t i = 0; i < SIM_CHRC_N; i++) {
-        SimAttr *attr = &device->attrs[i];
-        close_fd(attr);
-        for (guint j = 0; j < attr->clients->len; j++) {
-            SimNotifyClient *client = g_ptr_array_index(attr->clients, j);
-            client->active = false;
-        }
-    }
-}
-
-void
-sim_gatt_forget(SimDevice *device)
-{
-    for (uint32_t i = 0; i < SIM_CHRC_N; i++) {
-        SimAttr *attr = &device->attrs[i];
-        close_fd(attr);
-        g_ptr_array_set_size(attr->clients, 0);
-        attr->debris = false;
-        attr->acquiring = false;
-    }
-    device->exported_gatt = false;
 }

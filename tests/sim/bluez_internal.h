@@ -17,6 +17,12 @@
 #define SIM_SERVICE_UUID "52797f00-bc08-4935-9e95-12fdb4ca7483"
 #define SIM_BATTERY_UUID "0000180f-0000-1000-8000-00805f9b34fb"
 
+/* What bluetoothd says to nearly every failed Connect (F11). */
+#define SIM_ABORT_BY_LOCAL "le-connection-abort-by-local"
+
+/* How long a device that nobody hears stays an object (P16). */
+#define SIM_FORGET_US 30000000
+
 typedef struct SimAdapter SimAdapter;
 typedef struct SimDevice SimDevice;
 
@@ -155,3 +161,21 @@ void sim_gatt_finish(SimDevice *device, SimOp *op);
 /** The link fell while @op was on the air. */
 void sim_gatt_cancel(SimDevice *device, SimOp *op);
 void sim_gatt_notify(SimDevice *device, SimChrc chrc, const uint8_t *bytes, size_t n_bytes);
+
+SimBus *sim_device_bus(const SimDevice *self);
+void sim_device_set_bool(SimDevice *self, const char *property, bool value);
+/** Answer a pending Connect or Pair with a failure. */
+void sim_device_give_up(SimDevice *self, const char *name, const char *message);
+void sim_link_tick(SimDevice *self, int64_t mono_us);
+void sim_op_free(gpointer op);
+
+bool sim_attr_has_flag(SimChrc chrc, const char *flag);
+/** Tell the pen whether anybody wants this. */
+void sim_attr_subscribe(SimAttr *attr);
+void sim_attr_close_fd(SimAttr *attr);
+/** SimBusMethod of GattCharacteristic1. */
+void sim_attr_on_method(void *user_data,
+                        const char *interface,
+                        const char *method,
+                        GVariant *args,
+                        GDBusMethodInvocation *invocation);

@@ -62,8 +62,8 @@ sim_pen_encode(const SimPen *self, uint32_t number, uint64_t tick, const PenBody
     return g_bytes_new(bytes, n_bytes);
 }
 
-static void
-say(const SimPen *self, const char *what, uint32_t number)
+void
+sim_pen_say(const SimPen *self, const char *what, uint32_t number)
 {
     if (self->options->verbose) {
         g_print("%s %s %u\n", self->serial, what, number);
@@ -123,7 +123,7 @@ close_session(SimPen *self, uint32_t number, const SimStep *step, int64_t mono_u
 {
     sim_truth_end(
         self->truth, number, step->tick, step->body.end.cause, sim_model_get_contact(self->model));
-    say(self, "session ended", self->session);
+    sim_pen_say(self, "session ended", self->session);
     self->session = 0;
     self->truth_version++;
     sim_stream_head(self, mono_us, true);
@@ -139,7 +139,7 @@ act_record(SimPen *self, const SimStep *planned, int64_t mono_us)
     const uint32_t number = append(self, step.tick, &step.body, mono_us);
     if (step.body.kind == PEN_BODY_SESSION_BEGIN) {
         sim_truth_begin(self->truth, number, self->boot, &step);
-        say(self, "session began", number);
+        sim_pen_say(self, "session began", number);
     }
     if (step.body.kind == PEN_BODY_SESSION_END) {
         close_session(self, number, &step, mono_us);
@@ -156,7 +156,7 @@ act_record(SimPen *self, const SimStep *planned, int64_t mono_us)
 static void
 act_reset(SimPen *self, int64_t mono_us)
 {
-    say(self, "lost power in session", self->session);
+    sim_pen_say(self, "lost power in session", self->session);
     self->booting_until_us = mono_us + (int64_t)(BOOT_TIME_US / MAX(self->options->speed, 1.0));
     self->has_clock_set = false;
     self->clock_source = 0;
@@ -211,7 +211,7 @@ act(SimPen *self, int64_t mono_us)
         return false;
     case SIM_STEP_JUMP:
         self->jumped += step->jump;
-        say(self, "clock jumped, ms", (uint32_t)(step->jump / 1000u));
+        sim_pen_say(self, "clock jumped, ms", (uint32_t)(step->jump / 1000u));
         sim_model_pop(self->model);
         return true;
     case SIM_STEP_DONE:
@@ -234,7 +234,7 @@ treat(SimPen *self, int64_t mono_us)
         sim_model_peek(self->model, sim_pen_now(self, mono_us))->kind == SIM_STEP_DONE) {
         self->done = true;
         self->truth_version++;
-        say(self, "has treated, records", self->memory.newest);
+        sim_pen_say(self, "has treated, records", self->memory.newest);
     }
 }
 
@@ -254,7 +254,7 @@ sim_pen_tick(SimPen *self, int64_t mono_us)
     sim_stream_head(self, mono_us, false);
     sim_racp_pump(self, mono_us);
     if (self->drop_at_us != 0 && mono_us >= self->drop_at_us) {
-        say(self, "dropped its link", 0);
+        sim_pen_say(self, "dropped its link", 0);
         self->away_until_us = mono_us + (int64_t)self->options->absent_ms * 1000;
         sim_pen_drop_link(self);
     }
@@ -323,133 +323,6 @@ sim_pen_free(SimPen *self)
     sim_truth_free(self->truth);
     g_ptr_array_unref(self->bonds);
     g_free(self);
-}
-
-const char *
-sim_pen_get_serial(const SimPen *self)
-{
-    return self->serial;
-}
-
-const char *
-sim_pen_get_address(const SimPen *self)
-{
-    return self->address;
-}
-
-const char *
-sim_pen_get_name(const SimPen *self)
-{
-    return self->name;
-}
-
-uint8_t
-sim_pen_get_battery_pct(const SimPen *self)
-{
-    const uint32_t used = self->memory.newest / 600u;
-    return (uint8_t)(used > 80u ? 15u : 95u - used);
-}
-
-bool
-sim_pen_is_done(const SimPen *self)
-{
-    return self->done;
-}
-
-bool
-sim_pen_is_reachable(const SimPen *self, int64_t mono_us)
-{
-    return self->booting_until_us == 0 && mono_us >= self->away_until_us && self->ops == NULL;
-}
-
-bool
-sim_pen_is_linked(const SimPen *self)
-{
-    return self->ops != NULL;
-}
-
-bool
-sim_pen_is_pairing(const SimPen *self, int64_t mono_us)
-{
-    return mono_us < self->pairing_until_us;
-}
-
-void
-sim_pen_set_pairing(SimPen *self, int64_t until_mono_us)
-{
-    self->pairing_until_us = until_mono_us;
-}
-
-bool
-sim_pen_has_bond(const SimPen *self, const char *adapter)
-{
-    return g_ptr_array_find_with_equal_func(self->bonds, adapter, g_str_equal, NULL);
-}
-
-void
-sim_pen_add_bond(SimPen *self, const char *adapter)
-{
-    if (!sim_pen_has_bond(self, adapter)) {
-        g_ptr_array_add(self->bonds, g_strdup(adapter));
-        say(self, "bonds", self->bonds->len);
-    }
-}
-
-void
-sim_pen_drop_bonds(SimPen *self)
-{
-    g_ptr_array_set_size(self->bonds, 0);
-}
-
-void
-sim_pen_leave(SimPen *self, int64_t until_mono_us)
-{
-    self->away_until_us = until_mono_us;
-    sim_pen_drop_link(self);
-}
-
-void
-sim_pen_link_up(SimPen *self, const SimLinkOps *ops, void *user_data, int64_t mono_us)
-{
-    sim_pen_link_down(self);
-    self->ops = ops;
-    self->ops_user_data = user_data;
-    self->last_record_us = mono_us;
-    self->next_head_us = 0;
-    self->drop_at_us = 0;
-    if (self->options->disconnect_every_ms > 0) {
-        const double draw = (double)(1u + sim_rng_next(&self->rng) % 999999u) / 1000000.0;
-        const double after_ms = -log(draw) * self->options->disconnect_every_ms;
-        self->drop_at_us = mono_us + (int64_t)(after_ms * 1000.0) + 1;
-    }
-    say(self, "linked", 0);
-}
-
-void
-sim_pen_link_down(SimPen *self)
-{
-    self->ops = NULL;
-    self->ops_user_data = NULL;
-    memset(self->subscribed, 0, sizeof self->subscribed);
-    memset(self->counter, 0, sizeof self->counter);
-    sim_racp_reset(self);
-}
-
-void
-sim_pen_drop_link(SimPen *self)
-{
-    const SimLinkOps *ops = self->ops;
-    void *user_data = self->ops_user_data;
-    sim_pen_link_down(self);
-    if (ops != NULL) {
-        ops->closed(user_data);
-    }
-}
-
-void
-sim_pen_set_subscribed(SimPen *self, SimChrc chrc, bool subscribed)
-{
-    self->subscribed[chrc] = subscribed && self->ops != NULL;
 }
 
 uint64_t

@@ -71,6 +71,9 @@ struct SimPen {
 /** Tick of the present boot. */
 uint64_t sim_pen_now(const SimPen *self, int64_t mono_us);
 
+/** Print a line with --verbose. */
+void sim_pen_say(const SimPen *self, const char *what, uint32_t number);
+
 /** Encode a control item or record and send it nowhere yet. Owns: the caller's. */
 GBytes *sim_pen_encode(const SimPen *self, uint32_t number, uint64_t tick, const PenBody *body);
 
