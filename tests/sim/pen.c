@@ -140,6 +140,7 @@ act_record(SimPen *self, const SimStep *planned, int64_t mono_us)
     if (step.body.kind == PEN_BODY_SESSION_BEGIN) {
         sim_truth_begin(self->truth, number, self->boot, &step);
         sim_pen_say(self, "session began", number);
+        self->truth_version++;
     }
     if (step.body.kind == PEN_BODY_SESSION_END) {
         close_session(self, number, &step, mono_us);
@@ -268,7 +269,7 @@ draw_identity(SimPen *self, uint64_t seed)
     self->boot = (uint32_t)sim_rng_range(&rng, 1, 20);
     const uint64_t bits = sim_rng_next(&rng);
     g_snprintf(self->serial, sizeof self->serial, "PT-%04u", self->index + 1u);
-    g_snprintf(self->name, sizeof self->name, "Pen %u", self->index + 1u);
+    g_snprintf(self->name, sizeof self->name, "Pen %s", self->serial);
     g_snprintf(self->address,
                sizeof self->address,
                "C%X:%02X:%02X:%02X:00:%02X",

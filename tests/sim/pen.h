@@ -91,7 +91,7 @@ GByteArray *sim_pen_read_clock(SimPen *self, int64_t mono_us);
 uint8_t sim_pen_write_clock(SimPen *self, const uint8_t *bytes, size_t n_bytes, int64_t mono_us);
 uint8_t sim_pen_write_racp(SimPen *self, const uint8_t *bytes, size_t n_bytes, int64_t mono_us);
 
-/** Changes whenever the truth does, at session ends and overwriting. */
+/** Changes whenever the truth does, at sessions' begins and ends and at overwriting. */
 uint64_t sim_pen_get_truth_version(const SimPen *self);
 
 /** Append the pen's truth as a JSON object. */

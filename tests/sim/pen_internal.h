@@ -30,7 +30,7 @@ struct SimPen {
     SimHostile hostile;
     char serial[33];
     char address[18];
-    char name[32];
+    char name[40];
     uint64_t log_id;
     uint32_t boot;
     SimModel *model; /* owned */
