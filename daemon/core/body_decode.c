@@ -94,6 +94,10 @@ copy_samples(const Pentel__V1__Samples *message, PenSamples *out)
 static bool
 copy_cartridge(const Pentel__V1__Cartridge *message, PenCartridge *out)
 {
+    /* protobuf-c sets a message's case and its pointer together; said again for the analyzer. */
+    if (message == NULL) {
+        return false;
+    }
     out->has_needles = message->maybe_needles_case != 0;
     out->needles = out->has_needles ? message->needles : 0;
     return out->needles <= NEEDLES_MAX &&

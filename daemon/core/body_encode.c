@@ -116,6 +116,30 @@ fill_head(Scratch *scratch)
     scratch->head.overwritten_unmarked = scratch->copy.head.overwritten_unmarked;
 }
 
+static void
+fill_fault(Scratch *scratch)
+{
+    pentel__v1__fault__init(&scratch->fault);
+    scratch->fault.code = scratch->copy.fault.code;
+    scratch->fault.text = scratch->copy.fault.text;
+}
+
+static void
+fill_hole(Scratch *scratch)
+{
+    pentel__v1__hole__init(&scratch->hole);
+    scratch->hole.number = scratch->copy.hole.number;
+    scratch->hole.cause = (Pentel__V1__HoleCause)scratch->copy.hole.cause;
+}
+
+static void
+fill_clock_set(Scratch *scratch)
+{
+    pentel__v1__clock_set__init(&scratch->clock_set);
+    scratch->clock_set.unix_us = scratch->copy.clock_set.unix_us;
+    scratch->clock_set.source = scratch->copy.clock_set.source;
+}
+
 static bool
 fill_message(Scratch *scratch, Pentel__V1__Body *message)
 {
@@ -157,15 +181,11 @@ fill_message(Scratch *scratch, Pentel__V1__Body *message)
         message->button = &scratch->button;
         return true;
     case PEN_BODY_FAULT:
-        pentel__v1__fault__init(&scratch->fault);
-        scratch->fault.code = body->fault.code;
-        scratch->fault.text = body->fault.text;
+        fill_fault(scratch);
         message->fault = &scratch->fault;
         return true;
     case PEN_BODY_CLOCK_SET:
-        pentel__v1__clock_set__init(&scratch->clock_set);
-        scratch->clock_set.unix_us = body->clock_set.unix_us;
-        scratch->clock_set.source = body->clock_set.source;
+        fill_clock_set(scratch);
         message->clock_set = &scratch->clock_set;
         return true;
     case PEN_BODY_RANGE_END:
@@ -173,9 +193,7 @@ fill_message(Scratch *scratch, Pentel__V1__Body *message)
         message->range_end = &scratch->range_end;
         return true;
     case PEN_BODY_HOLE:
-        pentel__v1__hole__init(&scratch->hole);
-        scratch->hole.number = body->hole.number;
-        scratch->hole.cause = (Pentel__V1__HoleCause)body->hole.cause;
+        fill_hole(scratch);
         message->hole = &scratch->hole;
         return true;
     case PEN_BODY_HEAD:
@@ -190,7 +208,8 @@ PenStatus
 pen_body_encode(const PenBody *body, uint8_t *out, size_t n_out, size_t *n_written_out)
 {
     Scratch scratch = { .copy = *body };
-    Pentel__V1__Body message = PENTEL__V1__BODY__INIT;
+    Pentel__V1__Body message;
+    pentel__v1__body__init(&message);
 
     if (!fill_message(&scratch, &message)) {
         return PEN_STATUS_BAD_BODY;

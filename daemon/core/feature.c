@@ -80,7 +80,8 @@ PenStatus
 pen_feature_encode(const PenFeature *feature, uint8_t *out, size_t n_out, size_t *n_written_out)
 {
     PenFeature copy = *feature;
-    Pentel__V1__Feature message = PENTEL__V1__FEATURE__INIT;
+    Pentel__V1__Feature message;
+    pentel__v1__feature__init(&message);
 
     message.serial = copy.serial;
     message.firmware = copy.firmware;
