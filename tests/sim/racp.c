@@ -319,7 +319,8 @@ sim_racp_pump(SimPen *self, int64_t mono_us)
     }
     self->budget += elapsed_us * self->options->rate / 1000000.0;
     while (self->racp.reporting && self->budget > 0 && self->ops != NULL) {
-        self->budget -= MAX(1u, pump_report(self, mono_us));
+        const uint32_t n = pump_report(self, mono_us);
+        self->budget -= n > 0 ? n : 1u;
     }
     if (!self->racp.reporting) {
         indicate_response(self);
