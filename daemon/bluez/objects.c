@@ -179,7 +179,11 @@ pd_bluez_device_apply(PdBluezDevice *self, GVariant *properties, const char *con
     if (apply_bool(properties, "Paired", &self->paired)) {
         changed |= PD_BLUEZ_DEVICE_CHANGE_PAIRED;
     }
-    if (apply_bool(properties, "Bonded", &self->bonded)) {
+    /* Before BlueZ 5.65 there is no Bonded: what is paired counts (P12). */
+    self->has_bonded |= g_variant_lookup(properties, "Bonded", "b", NULL) != FALSE;
+    const bool was_bonded = self->bonded;
+    (void)apply_bool(properties, self->has_bonded ? "Bonded" : "Paired", &self->bonded);
+    if (self->bonded != was_bonded) {
         changed |= PD_BLUEZ_DEVICE_CHANGE_PAIRED;
     }
     if (apply_bool(properties, "ServicesResolved", &self->resolved)) {

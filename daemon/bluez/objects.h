@@ -45,6 +45,7 @@ struct PdBluezDevice {
     bool connected;
     bool paired;
     bool bonded;
+    bool has_bonded; /* bluetoothd says so itself */
     bool resolved;
     bool is_stuck;
     bool is_linking; /* a Connect or Pair of ours pends */

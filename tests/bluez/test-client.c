@@ -233,6 +233,21 @@ test_mirror(Fixture *f, gconstpointer data)
 }
 
 /* hci10 is not below hci1 (P22); an adapter takes its devices along (P23). */
+/* Before 5.65 Paired is all there is; from then on a device can be paired without a bond. */
+static void
+test_bonded(Fixture *f, gconstpointer data)
+{
+    const PdBluezDevice *pen = get_pen(f);
+
+    fake_bluez_change(f->fake, DEVICE, "org.bluez.Device1", "{'Paired': <true>}");
+    wait_for(f->events, "~2;");
+    g_assert_true(pd_bluez_device_is_bonded(pen));
+    fake_bluez_change(f->fake, DEVICE, "org.bluez.Device1", "{'Bonded': <false>}");
+    wait_for(f->events, "~2;~2;");
+    g_assert_false(pd_bluez_device_is_bonded(pen));
+    g_assert_true(pd_bluez_device_is_paired(pen));
+}
+
 static void
 test_removal(Fixture *f, gconstpointer data)
 {
@@ -561,6 +576,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     add("/bluez/client/mirror", test_mirror);
+    add("/bluez/client/bonded", test_bonded);
     add("/bluez/client/removal", test_removal);
     add("/bluez/client/restart", test_restart);
     add("/bluez/connect/timeout", test_connect_timeout);
