@@ -11,7 +11,7 @@ build_packages="gcc libc6-dev meson ninja-build pkg-config libglib2.0-dev libgli
     libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libsqlite3-dev libsystemd-dev
     libzstd-dev libjson-glib-dev dbus dbus-daemon python3 procps systemd"
 suite_packages="jq udev python3-jsonschema python3-protobuf libxml2-utils tmux xz-utils"
-deep_packages="clang clang-format clang-tidy libclang-rt-dev"
+deep_packages="python3-bleak clang clang-format clang-tidy libclang-rt-dev"
 
 # install_packages NAME...: what is missing of them, and nothing when nothing is.
 install_packages() {
