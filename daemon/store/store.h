@@ -214,6 +214,9 @@ bool pd_store_forget_pen_finish(PdStore *self, GAsyncResult *result, GError **er
 /** Remember what the pen was told it may reuse, with the wall time of now. Any thread. */
 void pd_store_set_marked(PdStore *self, uint64_t log_id, uint32_t marked);
 
+/** Whether the wall clock is synchronised, for what is written from now on. Any thread. */
+void pd_store_set_wall_synced(PdStore *self, bool synced);
+
 /** Tell whether a pen is linked: its newest unfinished session is live, else open. */
 void pd_store_set_linked(PdStore *self, uint64_t log_id, bool linked);
 
