@@ -1,0 +1,216 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT
+ *
+ * The one way to SQLite: pragmas per role, a statement cache, errors with words.
+ */
+#include "store/db.h"
+
+#include "util/error.h"
+
+#include <stdarg.h>
+
+struct PdDb {
+    sqlite3 *handle;
+    GHashTable *statements; /* owned; address of the SQL to sqlite3_stmt */
+    int last_code;
+};
+
+static bool
+fail(PdDb *self, const char *what, GError **error)
+{
+    self->last_code = sqlite3_errcode(self->handle);
+    g_set_error(error,
+                PD_ERROR,
+                PD_ERROR_STORE,
+                "%s: %s (%d)",
+                what,
+                sqlite3_errmsg(self->handle),
+                sqlite3_extended_errcode(self->handle));
+    return false;
+}
+
+static void
+finalize(gpointer stmt)
+{
+    sqlite3_finalize(stmt);
+}
+
+bool
+pd_db_script(PdDb *self, const char *sql, GError **error)
+{
+    if (sqlite3_exec(self->handle, sql, NULL, NULL, NULL) != SQLITE_OK) {
+        return fail(self, "store", error);
+    }
+    return true;
+}
+
+static const char *
+pragmas_of(PdDbRole role)
+{
+    switch (role) {
+    case PD_DB_WRITER:
+        return "pragma journal_mode=wal; pragma synchronous=full; pragma wal_autocheckpoint=0;"
+               "pragma secure_delete=on; pragma cache_size=-1024; pragma busy_timeout=10000";
+    case PD_DB_READER:
+        return "pragma query_only=on; pragma cache_size=-256; pragma busy_timeout=1000";
+    case PD_DB_CHECKPOINTER:
+        return "pragma wal_autocheckpoint=0; pragma cache_size=-64; pragma busy_timeout=0";
+    }
+    return "";
+}
+
+PdDb *
+pd_db_open(const char *path, PdDbRole role, GError **error)
+{
+    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
+                      (role == PD_DB_WRITER ? SQLITE_OPEN_CREATE : 0);
+    g_autoptr(PdDb) self = g_new0(PdDb, 1);
+
+    self->statements = g_hash_table_new_full(NULL, NULL, NULL, finalize);
+    if (sqlite3_open_v2(path, &self->handle, flags, NULL) != SQLITE_OK) {
+        fail(self, path, error);
+        return NULL;
+    }
+    sqlite3_extended_result_codes(self->handle, 1);
+    if (!pd_db_script(self, pragmas_of(role), error)) {
+        return NULL;
+    }
+    return g_steal_pointer(&self);
+}
+
+void
+pd_db_close(PdDb *self)
+{
+    if (self == NULL) {
+        return;
+    }
+    g_hash_table_unref(self->statements);
+    sqlite3_close(self->handle);
+    g_free(self);
+}
+
+int
+pd_db_last_code(const PdDb *self)
+{
+    return self->last_code & 0xff;
+}
+
+sqlite3 *
+pd_db_handle(PdDb *self)
+{
+    return self->handle;
+}
+
+static PdStmt *
+prepare(PdDb *self, const char *sql, GError **error)
+{
+    PdStmt *stmt = g_hash_table_lookup(self->statements, sql);
+
+    if (stmt != NULL) {
+        sqlite3_reset(stmt);
+        sqlite3_clear_bindings(stmt);
+        return stmt;
+    }
+    if (sqlite3_prepare_v3(self->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL) !=
+        SQLITE_OK) {
+        fail(self, sql, error);
+        return NULL;
+    }
+    g_hash_table_insert(self->statements, (gpointer)(uintptr_t)sql, stmt);
+    return stmt;
+}
+
+static bool
+bind_all(PdDb *self, PdStmt *stmt, const char *types, va_list args, GError **error)
+{
+    for (int i = 0; types[i] != '\0'; i++) {
+        int rc = SQLITE_OK;
+        if (types[i] == 'i') {
+            rc = sqlite3_bind_int64(stmt, i + 1, va_arg(args, int64_t));
+        } else if (types[i] == 't') {
+            rc = sqlite3_bind_text(stmt, i + 1, va_arg(args, const char *), -1, SQLITE_STATIC);
+        } else if (types[i] == 'b') {
+            const void *bytes = va_arg(args, const void *);
+            const size_t n_bytes = va_arg(args, size_t);
+            rc = sqlite3_bind_blob64(stmt, i + 1, bytes, n_bytes, SQLITE_STATIC);
+        }
+        if (rc != SQLITE_OK) {
+            return fail(self, sqlite3_sql(stmt), error);
+        }
+    }
+    return true;
+}
+
+PdStmt *
+pd_db_query(PdDb *self, GError **error, const char *sql, const char *types, ...)
+{
+    PdStmt *stmt = prepare(self, sql, error);
+    va_list args;
+
+    if (stmt == NULL) {
+        return NULL;
+    }
+    va_start(args, types);
+    const bool ok = bind_all(self, stmt, types, args, error);
+    va_end(args);
+    return ok ? stmt : NULL;
+}
+
+int
+pd_db_step(PdDb *self, PdStmt *stmt, GError **error)
+{
+    const int rc = sqlite3_step(stmt);
+
+    if (rc == SQLITE_ROW) {
+        return 1;
+    }
+    if (rc == SQLITE_DONE) {
+        return 0;
+    }
+    fail(self, sqlite3_sql(stmt), error);
+    return -1;
+}
+
+bool
+pd_db_run(PdDb *self, GError **error, const char *sql, const char *types, ...)
+{
+    g_autoptr(PdStmt) stmt = prepare(self, sql, error);
+    va_list args;
+
+    if (stmt == NULL) {
+        return false;
+    }
+    va_start(args, types);
+    const bool bound = bind_all(self, stmt, types, args, error);
+    va_end(args);
+    if (!bound) {
+        return false;
+    }
+    int got = 1;
+    while (got > 0) {
+        got = pd_db_step(self, stmt, error);
+    }
+    return got == 0;
+}
+
+bool
+pd_db_get_int(PdDb *self, int64_t fallback, int64_t *out, GError **error, const char *sql)
+{
+    g_autoptr(PdStmt) stmt = pd_db_query(self, error, sql, "");
+    const int got = stmt == NULL ? -1 : pd_db_step(self, stmt, error);
+
+    if (got < 0) {
+        return false;
+    }
+    *out = fallback;
+    if (got > 0 && sqlite3_column_type(stmt, 0) != SQLITE_NULL) {
+        *out = sqlite3_column_int64(stmt, 0);
+    }
+    return true;
+}
+
+char *
+pd_stmt_dup_text(PdStmt *stmt, int column)
+{
+    return g_strdup((const char *)sqlite3_column_text(stmt, column));
+}

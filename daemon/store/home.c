@@ -1,0 +1,210 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT
+ *
+ * The store's directory: one owner at a time, damage moved aside as one unit and never
+ * deleted.
+ */
+#include "store/home.h"
+
+#include "store/schema.h"
+#include "util/error.h"
+
+#include <glib/gstdio.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+static bool
+fail(GError **error, const char *path)
+{
+    g_set_error(error, PD_ERROR, PD_ERROR_STORE, "%s: %s", path, g_strerror(errno));
+    return false;
+}
+
+static bool
+take_lock(PdHome *self, GError **error)
+{
+    g_autofree char *path = g_build_filename(self->state, "lock", NULL);
+
+    self->lock_fd = g_open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (self->lock_fd < 0) {
+        return fail(error, path);
+    }
+    if (flock(self->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        g_set_error(error,
+                    PD_ERROR,
+                    PD_ERROR_STORE,
+                    "%s is in use by another penteld: stop that one first",
+                    self->state);
+        return false;
+    }
+    return true;
+}
+
+static bool
+make_directories(PdHome *self, GError **error)
+{
+    return g_mkdir_with_parents(self->raw, 0700) == 0 || fail(error, self->raw);
+}
+
+bool
+pd_home_enter(PdHome *self, const char *state, GError **error)
+{
+    *self = (PdHome){
+        .state = g_strdup(state),
+        .store = g_build_filename(state, "store", NULL),
+        .index = g_build_filename(state, "store", "index.db", NULL),
+        .raw = g_build_filename(state, "store", "raw", NULL),
+        .lock_fd = -1,
+    };
+    if (g_mkdir_with_parents(state, 0700) != 0) {
+        return fail(error, state);
+    }
+    return take_lock(self, error) && make_directories(self, error);
+}
+
+void
+pd_home_leave(PdHome *self)
+{
+    if (self->lock_fd >= 0) {
+        close(self->lock_fd);
+    }
+    g_free(self->state);
+    g_free(self->store);
+    g_free(self->index);
+    g_free(self->raw);
+    g_free(self->moved_to);
+    memset(self, 0, sizeof *self);
+    self->lock_fd = -1;
+}
+
+static void
+sync_directory(const char *path)
+{
+    const int fd = g_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd >= 0) {
+        (void)fsync(fd);
+        close(fd);
+    }
+}
+
+static bool
+move_aside(PdHome *self, GError **error)
+{
+    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+    g_autofree char *stamp = g_date_time_format(now, "%Y%m%dT%H%M%SZ");
+    g_autofree char *path = NULL;
+
+    for (int i = 0; i < 100; i++) {
+        g_free(path);
+        path = i == 0 ? g_strdup_printf("%s/damaged-%s", self->state, stamp)
+                      : g_strdup_printf("%s/damaged-%s-%d", self->state, stamp, i);
+        if (!g_file_test(path, G_FILE_TEST_EXISTS)) {
+            break;
+        }
+    }
+    if (g_rename(self->store, path) != 0) {
+        return fail(error, path);
+    }
+    sync_directory(self->state);
+    self->moved_to = g_steal_pointer(&path);
+    return make_directories(self, error);
+}
+
+static char *
+suspect_path(PdHome *self)
+{
+    return g_build_filename(self->store, "suspect", NULL);
+}
+
+void
+pd_home_suspect(PdHome *self)
+{
+    g_autofree char *path = suspect_path(self);
+    const int fd = g_open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+static bool
+check_pages(PdDb *db, GError **error)
+{
+    g_autoptr(PdStmt) stmt = pd_db_query(db, error, "pragma quick_check(1)", "");
+    const int got = stmt == NULL ? -1 : pd_db_step(db, stmt, error);
+
+    if (got <= 0) {
+        return false;
+    }
+    const char *answer = (const char *)sqlite3_column_text(stmt, 0);
+    if (g_strcmp0(answer, "ok") != 0) {
+        g_set_error(error, PD_ERROR, PD_ERROR_STORE, "index.db: %s", answer);
+        return false;
+    }
+    return true;
+}
+
+/* @damaged_out: what failed is the content, not the disk or the permissions. */
+static PdDb *
+try_open(PdHome *self, bool *damaged_out, GError **error)
+{
+    g_autofree char *suspect = suspect_path(self);
+    const bool is_suspect = g_file_test(suspect, G_FILE_TEST_EXISTS);
+    g_autoptr(PdDb) db = NULL;
+
+    *damaged_out = false;
+    g_autoptr(GError) local = NULL;
+    db = pd_db_open(self->index, PD_DB_WRITER, &local);
+    if (db != NULL && pd_schema_ensure(db, &local) &&
+        pd_db_script(db, "select 1 from meta, journal, session, raw limit 1", &local) &&
+        (!is_suspect || check_pages(db, &local))) {
+        g_unlink(suspect);
+        return g_steal_pointer(&db);
+    }
+    const int code = db == NULL ? SQLITE_CORRUPT : pd_db_last_code(db);
+    *damaged_out = g_error_matches(local, PD_ERROR, PD_ERROR_STORE) &&
+                   (code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_OK ||
+                    code == SQLITE_ERROR);
+    g_propagate_error(error, g_steal_pointer(&local));
+    return NULL;
+}
+
+PdDb *
+pd_home_open_index(PdHome *self, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    bool damaged = false;
+
+    PdDb *db = try_open(self, &damaged, &local);
+    if (db != NULL) {
+        return db;
+    }
+    if (!damaged || !g_file_test(self->index, G_FILE_TEST_EXISTS)) {
+        g_propagate_error(error, g_steal_pointer(&local));
+        return NULL;
+    }
+    if (!move_aside(self, error)) {
+        return NULL;
+    }
+    g_warning("the store is damaged (%s) and was moved to %s; a fresh one is begun",
+              local->message,
+              self->moved_to);
+    return try_open(self, &damaged, error);
+}
+
+uint64_t
+pd_home_free_bytes(const PdHome *self)
+{
+    struct statvfs fs;
+
+    if (statvfs(self->state, &fs) != 0) {
+        return 0;
+    }
+    return (uint64_t)fs.f_bavail * fs.f_frsize;
+}

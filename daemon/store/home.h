@@ -1,0 +1,36 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "store/db.h"
+
+/*
+ * Where the store lives: <state>/store/index.db with its WAL, <state>/store/raw/ for
+ * sealed segments, <state>/lock held while open.
+ */
+typedef struct {
+    char *state;    /* owned */
+    char *store;    /* owned; <state>/store */
+    char *index;    /* owned; <state>/store/index.db */
+    char *raw;      /* owned; <state>/store/raw */
+    char *moved_to; /* owned; where a damaged store went, NULL when none was */
+    int lock_fd;
+} PdHome;
+
+/** Make the directories and take the lock. Errors: PD_ERROR_STORE. */
+bool pd_home_enter(PdHome *self, const char *state, GError **error);
+void pd_home_leave(PdHome *self);
+
+/**
+ * Open index.db for writing, at this version's schema. A store that SQLite cannot read is
+ * moved aside whole, as <state>/damaged-TIME, and a fresh one begun (F12).
+ *
+ * Errors: PD_ERROR_STORE_NEWER, PD_ERROR_STORE.
+ */
+PdDb *pd_home_open_index(PdHome *self, GError **error);
+
+/** Leave a mark so that the next start checks every page before it trusts the store. */
+void pd_home_suspect(PdHome *self);
+
+/** Free bytes for us on the file system of the store; 0 when it cannot be told. */
+uint64_t pd_home_free_bytes(const PdHome *self);
