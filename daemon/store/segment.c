@@ -1,0 +1,292 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT
+ *
+ * The file format of sealed raw records:
+ *   "PENSEG1\n"
+ *   blocks: zstd frames, each of one session's records one after another
+ *   index: per block log id u64, session u32, offset u64, size u64, SHA-256 of the
+ *          records (all little endian)
+ *   footer: number of blocks u32, offset of the index u64, "PENSEGX\n"
+ */
+#include "store/segment.h"
+
+#include "core/wire.h"
+#include "util/error.h"
+
+#include <glib/gstdio.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#define MAGIC           "PENSEG1\n"
+#define MAGIC_END       "PENSEGX\n"
+#define ENTRY_SIZE      60u
+#define BLOCK_MAX_BYTES (UINT64_C(1) << 30)
+
+struct PdSegmentWriter {
+    char *directory; /* owned */
+    char *name;      /* owned; final */
+    char *temp_path; /* owned */
+    int fd;
+    uint64_t offset;
+    uint32_t n_blocks;
+    GByteArray *index; /* owned */
+};
+
+static bool
+fail(GError **error, const char *what)
+{
+    g_set_error(error, PD_ERROR, PD_ERROR_STORE, "%s: %s", what, g_strerror(errno));
+    return false;
+}
+
+static bool
+write_all(PdSegmentWriter *self, const void *data, size_t n_data, GError **error)
+{
+    const uint8_t *bytes = data;
+
+    while (n_data > 0) {
+        const ssize_t n = write(self->fd, bytes, n_data);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return fail(error, self->temp_path);
+        }
+        bytes += n;
+        n_data -= (size_t)n;
+        self->offset += (uint64_t)n;
+    }
+    return true;
+}
+
+static void
+free_writer(PdSegmentWriter *self)
+{
+    if (self->fd >= 0) {
+        close(self->fd);
+    }
+    g_free(self->directory);
+    g_free(self->name);
+    g_free(self->temp_path);
+    g_byte_array_unref(self->index);
+    g_free(self);
+}
+
+void
+pd_segment_abandon(PdSegmentWriter *self)
+{
+    g_unlink(self->temp_path);
+    free_writer(self);
+}
+
+/* First free raw/YYYY-MM-N.seg. */
+static char *
+choose_name(const char *directory, int64_t wall_us)
+{
+    g_autoptr(GDateTime) when = g_date_time_new_from_unix_utc(wall_us / G_USEC_PER_SEC);
+    g_autofree char *month = when != NULL ? g_date_time_format(when, "%Y-%m") : g_strdup("0000-00");
+
+    for (uint32_t i = 1; i < UINT32_MAX; i++) {
+        g_autofree char *name = g_strdup_printf("%s-%06u.seg", month, i);
+        g_autofree char *path = g_build_filename(directory, name, NULL);
+        if (!g_file_test(path, G_FILE_TEST_EXISTS)) {
+            return g_steal_pointer(&name);
+        }
+    }
+    return NULL;
+}
+
+PdSegmentWriter *
+pd_segment_begin(const char *raw_directory, int64_t wall_us, GError **error)
+{
+    PdSegmentWriter *self = g_new0(PdSegmentWriter, 1);
+
+    self->directory = g_strdup(raw_directory);
+    self->name = choose_name(raw_directory, wall_us);
+    self->temp_path = g_build_filename(raw_directory, "sealing.tmp", NULL);
+    self->index = g_byte_array_new();
+    self->fd = g_open(self->temp_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (self->fd < 0) {
+        fail(error, self->temp_path);
+        free_writer(self);
+        return NULL;
+    }
+    if (!write_all(self, MAGIC, strlen(MAGIC), error)) {
+        pd_segment_abandon(self);
+        return NULL;
+    }
+    return self;
+}
+
+static void
+hash_bytes(const uint8_t *bytes, size_t n_bytes, uint8_t digest_out[32])
+{
+    g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
+    gsize n_digest = 32;
+
+    g_checksum_update(checksum, bytes, (gssize)n_bytes);
+    g_checksum_get_digest(checksum, digest_out, &n_digest);
+}
+
+static GBytes *
+decompress(const uint8_t *bytes, size_t n_bytes, const uint8_t sha256[32], GError **error)
+{
+    const unsigned long long n_out = ZSTD_getFrameContentSize(bytes, n_bytes);
+    uint8_t digest[32];
+
+    if (n_out == ZSTD_CONTENTSIZE_ERROR || n_out == ZSTD_CONTENTSIZE_UNKNOWN ||
+        n_out > BLOCK_MAX_BYTES) {
+        g_set_error(error, PD_ERROR, PD_ERROR_STORE, "a sealed block is damaged");
+        return NULL;
+    }
+    g_autofree uint8_t *out = g_try_malloc(n_out + 1);
+    const size_t n_got = out == NULL ? 0 : ZSTD_decompress(out, n_out, bytes, n_bytes);
+    if (out == NULL || ZSTD_isError(n_got) || n_got != n_out) {
+        g_set_error(error, PD_ERROR, PD_ERROR_STORE, "a sealed block cannot be read");
+        return NULL;
+    }
+    hash_bytes(out, n_got, digest);
+    if (memcmp(digest, sha256, sizeof digest) != 0) {
+        g_set_error(error, PD_ERROR, PD_ERROR_STORE, "the hash of a sealed block is wrong");
+        return NULL;
+    }
+    return g_bytes_new_take(g_steal_pointer(&out), n_got);
+}
+
+static void
+append_index(PdSegmentWriter *self, const PdRecordPlace *place)
+{
+    uint8_t entry[ENTRY_SIZE];
+
+    pen_wire_put(entry, 8, place->log_id);
+    pen_wire_put(entry + 8, 4, place->session);
+    pen_wire_put(entry + 12, 8, place->block_offset);
+    pen_wire_put(entry + 20, 8, place->block_size);
+    memcpy(entry + 28, place->block_sha256, 32);
+    g_byte_array_append(self->index, entry, sizeof entry);
+    self->n_blocks++;
+}
+
+bool
+pd_segment_add(PdSegmentWriter *self,
+               const uint8_t *records,
+               size_t n_bytes,
+               PdRecordPlace *place,
+               GError **error)
+{
+    const size_t n_bound = ZSTD_compressBound(n_bytes);
+    g_autofree uint8_t *frame = g_malloc(n_bound);
+    const size_t n_frame = ZSTD_compress(frame, n_bound, records, n_bytes, 9);
+
+    if (ZSTD_isError(n_frame)) {
+        g_set_error(error, PD_ERROR, PD_ERROR_STORE, "zstd: %s", ZSTD_getErrorName(n_frame));
+        return false;
+    }
+    hash_bytes(records, n_bytes, place->block_sha256);
+    place->block_offset = self->offset;
+    place->block_size = n_frame;
+    g_free(place->segment);
+    place->segment = g_strdup(self->name);
+    /* Only what was read back is believed. */
+    g_autoptr(GBytes) again = decompress(frame, n_frame, place->block_sha256, error);
+    if (again == NULL) {
+        return false;
+    }
+    append_index(self, place);
+    return write_all(self, frame, n_frame, error);
+}
+
+static bool
+write_footer(PdSegmentWriter *self, GError **error)
+{
+    const uint64_t index_offset = self->offset;
+    uint8_t footer[12];
+
+    pen_wire_put(footer, 4, self->n_blocks);
+    pen_wire_put(footer + 4, 8, index_offset);
+    return write_all(self, self->index->data, self->index->len, error) &&
+           write_all(self, footer, sizeof footer, error) &&
+           write_all(self, MAGIC_END, strlen(MAGIC_END), error);
+}
+
+static bool
+sync_directory(const char *path, GError **error)
+{
+    const int fd = g_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const bool ok = fd >= 0 && fsync(fd) == 0;
+
+    if (!ok) {
+        fail(error, path);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return ok;
+}
+
+bool
+pd_segment_commit(PdSegmentWriter *self, GError **error)
+{
+    g_autofree char *path = g_build_filename(self->directory, self->name, NULL);
+    bool ok = write_footer(self, error);
+
+    if (ok && fsync(self->fd) != 0) {
+        ok = fail(error, self->temp_path);
+    }
+    if (ok && g_rename(self->temp_path, path) != 0) {
+        ok = fail(error, path);
+    }
+    ok = ok && sync_directory(self->directory, error);
+    if (!ok) {
+        pd_segment_abandon(self);
+        return false;
+    }
+    free_writer(self);
+    return true;
+}
+
+static bool
+read_at(int fd, uint8_t *bytes, size_t n_bytes, uint64_t offset)
+{
+    while (n_bytes > 0) {
+        const ssize_t n = pread(fd, bytes, n_bytes, (off_t)offset);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return false;
+        }
+        bytes += n;
+        n_bytes -= (size_t)n;
+        offset += (uint64_t)n;
+    }
+    return true;
+}
+
+GBytes *
+pd_segment_read_block(const char *raw_directory, const PdRecordPlace *place, GError **error)
+{
+    g_autofree char *path = g_build_filename(raw_directory, place->segment, NULL);
+
+    if (place->block_size == 0 || place->block_size > BLOCK_MAX_BYTES) {
+        g_set_error(error, PD_ERROR, PD_ERROR_STORE, "%s: impossible block", path);
+        return NULL;
+    }
+    const int fd = g_open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        fail(error, path);
+        return NULL;
+    }
+    g_autofree uint8_t *frame = g_malloc(place->block_size);
+    const bool ok = read_at(fd, frame, place->block_size, place->block_offset);
+    close(fd);
+    if (!ok) {
+        g_set_error(error, PD_ERROR, PD_ERROR_STORE, "%s: cut short", path);
+        return NULL;
+    }
+    return decompress(frame, place->block_size, place->block_sha256, error);
+}

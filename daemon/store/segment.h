@@ -1,0 +1,37 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "store/records.h"
+
+/*
+ * Sealed segments: immutable files below raw/, a header, one zstd block per session, an
+ * index at the end. Never migrated; a reader knows every version there was (F13).
+ */
+typedef struct PdSegmentWriter PdSegmentWriter;
+
+/** Begin raw/YYYY-MM-N.seg under a temporary name. Errors: PD_ERROR_STORE. */
+PdSegmentWriter *pd_segment_begin(const char *raw_directory, int64_t wall_us, GError **error);
+
+/**
+ * Add a session's records, one after another, ascending.
+ *
+ * @place_out: log_id and session are given, where the block lies is filled in; segment is
+ * the name the file will have. Owns: the caller's to clear.
+ */
+bool pd_segment_add(PdSegmentWriter *self,
+                    const uint8_t *records,
+                    size_t n_bytes,
+                    PdRecordPlace *place_inout,
+                    GError **error);
+
+/** Write the index, sync, give it its name, sync the directory. Frees @self. */
+bool pd_segment_commit(PdSegmentWriter *self, GError **error);
+
+/** Delete what was begun. Frees @self. */
+void pd_segment_abandon(PdSegmentWriter *self);
+
+/** Records of a block, uncompressed. Errors: PD_ERROR_STORE when absent or its hash is wrong. */
+GBytes *pd_segment_read_block(const char *raw_directory,
+                              const PdRecordPlace *place,
+                              GError **error);
