@@ -1,0 +1,113 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT
+ *
+ * The checkpointer thread.
+ */
+#include "store/checkpoint.h"
+
+#include "store/lock.h"
+
+#define PASSIVE_PAGES 1024
+#define IDLE_US       (30 * G_USEC_PER_SEC)
+
+struct PdCheckpointer {
+    PdDb *db;     /* owned; the thread's */
+    PdDb *writer; /* borrowed */
+    GThread *thread;
+    PdLock lock; /* guards the following */
+    bool is_stopping;
+    int n_pages; /* in the WAL after the last commit */
+    int64_t written_us;
+};
+
+static int
+on_wal(void *data, sqlite3 *db, const char *name, int n_pages)
+{
+    PdCheckpointer *self = data;
+
+    pd_lock_enter(&self->lock);
+    self->n_pages = n_pages;
+    self->written_us = g_get_monotonic_time();
+    pd_lock_leave(&self->lock);
+    return SQLITE_OK;
+}
+
+static bool
+is_due(const PdCheckpointer *self, bool *idle_out)
+{
+    *idle_out = self->n_pages > 0 && g_get_monotonic_time() - self->written_us >= IDLE_US;
+    return self->is_stopping || *idle_out || self->n_pages >= PASSIVE_PAGES;
+}
+
+static gpointer
+run(gpointer data)
+{
+    PdCheckpointer *self = data;
+    bool idle = false;
+
+    pd_lock_enter(&self->lock);
+    while (!self->is_stopping) {
+        while (!is_due(self, &idle)) {
+            pd_lock_wait(&self->lock, self->n_pages > 0 ? self->written_us + IDLE_US : 0);
+        }
+        if (self->is_stopping) {
+            break;
+        }
+        self->n_pages = 0;
+        pd_lock_leave(&self->lock);
+        /* A busy database is tried again after the next commit. */
+        (void)sqlite3_wal_checkpoint_v2(pd_db_handle(self->db),
+                                        NULL,
+                                        idle ? SQLITE_CHECKPOINT_TRUNCATE
+                                             : SQLITE_CHECKPOINT_PASSIVE,
+                                        NULL,
+                                        NULL);
+        pd_lock_enter(&self->lock);
+    }
+    pd_lock_leave(&self->lock);
+    return NULL;
+}
+
+PdCheckpointer *
+pd_checkpointer_start(const char *path, PdDb *writer, GError **error)
+{
+    PdDb *db = pd_db_open(path, PD_DB_CHECKPOINTER, error);
+
+    if (db == NULL) {
+        return NULL;
+    }
+    PdCheckpointer *self = g_new0(PdCheckpointer, 1);
+    self->db = db;
+    self->writer = writer;
+    pd_lock_init(&self->lock);
+    sqlite3_wal_hook(pd_db_handle(writer), on_wal, self);
+    self->thread = g_thread_new("store-checkpoint", run, self);
+    return self;
+}
+
+void
+pd_checkpointer_stop(PdCheckpointer *self)
+{
+    if (self == NULL) {
+        return;
+    }
+    sqlite3_wal_hook(pd_db_handle(self->writer), NULL, NULL);
+    pd_lock_enter(&self->lock);
+    self->is_stopping = true;
+    pd_lock_signal(&self->lock);
+    pd_lock_leave(&self->lock);
+    g_thread_join(self->thread);
+    pd_db_close(self->db);
+    pd_lock_clear(&self->lock);
+    g_free(self);
+}
+
+void
+pd_checkpointer_written(PdCheckpointer *self)
+{
+    pd_lock_enter(&self->lock);
+    if (self->n_pages > 0) {
+        pd_lock_signal(&self->lock);
+    }
+    pd_lock_leave(&self->lock);
+}

@@ -1,0 +1,526 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT
+ *
+ * One function per thing a transaction can be asked to do.
+ */
+#include "store/jobs.h"
+
+#include "util/error.h"
+
+#include <string.h>
+
+#define ID_MIN 4u
+#define ID_MAX 36u
+
+typedef struct {
+    uint64_t log_id;
+    uint32_t first;
+    uint32_t last;
+    PdCause cause;
+} Settle;
+
+static bool
+run_settle(gpointer data, PdLedger *ledger, GError **error)
+{
+    const Settle *settle = data;
+
+    return pd_ledger_settle(
+        ledger, settle->log_id, settle->first, settle->last, settle->cause, error);
+}
+
+PdJob
+pd_job_settle(uint64_t log_id, uint32_t first, uint32_t last, PdCause cause)
+{
+    const Settle settle = { .log_id = log_id, .first = first, .last = last, .cause = cause };
+
+    return (PdJob){ .run = run_settle, .data = g_memdup2(&settle, sizeof settle), .free = g_free };
+}
+
+typedef struct {
+    uint64_t log_id;
+    uint32_t number;
+    GBytes *bytes;
+} Damaged;
+
+static void
+free_damaged(gpointer data)
+{
+    Damaged *damaged = data;
+
+    g_bytes_unref(damaged->bytes);
+    g_free(damaged);
+}
+
+static bool
+run_damaged(gpointer data, PdLedger *ledger, GError **error)
+{
+    const Damaged *damaged = data;
+    gsize n_bytes = 0;
+    const uint8_t *bytes = g_bytes_get_data(damaged->bytes, &n_bytes);
+
+    return pd_ledger_take_damaged(ledger, damaged->log_id, damaged->number, bytes, n_bytes, error);
+}
+
+PdJob
+pd_job_damaged(uint64_t log_id, uint32_t number, const uint8_t *bytes, size_t n_bytes)
+{
+    Damaged *damaged = g_new0(Damaged, 1);
+
+    damaged->log_id = log_id;
+    damaged->number = number;
+    damaged->bytes = g_bytes_new(bytes, n_bytes);
+    return (PdJob){ .run = run_damaged, .data = damaged, .free = free_damaged };
+}
+
+typedef struct {
+    uint64_t log_id;
+    PenAnchor anchor;
+} Anchor;
+
+static bool
+run_anchor(gpointer data, PdLedger *ledger, GError **error)
+{
+    const Anchor *anchor = data;
+
+    return pd_ledger_add_anchor(ledger, anchor->log_id, &anchor->anchor, error);
+}
+
+PdJob
+pd_job_anchor(uint64_t log_id, const PenAnchor *anchor)
+{
+    const Anchor copy = { .log_id = log_id, .anchor = *anchor };
+
+    return (PdJob){ .run = run_anchor, .data = g_memdup2(&copy, sizeof copy), .free = g_free };
+}
+
+static bool
+run_marked(gpointer data, PdLedger *ledger, GError **error)
+{
+    const Settle *marked = data;
+    PdLog *log = pd_ledger_get_log(ledger, marked->log_id);
+
+    if (marked->last <= log->marked) {
+        return true;
+    }
+    log->marked = marked->last;
+    log->marked_wall_us = ledger->stamp.wall_us;
+    return pd_ledger_write_log(ledger, log, error);
+}
+
+PdJob
+pd_job_marked(uint64_t log_id, uint32_t marked)
+{
+    const Settle data = { .log_id = log_id, .last = marked };
+
+    return (PdJob){ .run = run_marked, .data = g_memdup2(&data, sizeof data), .free = g_free };
+}
+
+static PdPenInfo *
+copy_pen(const PdPenInfo *pen)
+{
+    PdPenInfo *copy = g_memdup2(pen, sizeof *pen);
+
+    copy->serial = g_strdup(pen->serial);
+    copy->address = g_strdup(pen->address);
+    copy->name = g_strdup(pen->name);
+    copy->firmware = g_strdup(pen->firmware);
+    copy->adapters = g_strdupv(pen->adapters);
+    return copy;
+}
+
+static bool
+is_enrolled(PdLedger *ledger, const char *serial, bool *answer_out, GError **error)
+{
+    g_autoptr(PdStmt) stmt =
+        pd_db_query(ledger->db, error, "select 1 from pen where serial = ?", "t", serial);
+    const int got = stmt == NULL ? -1 : pd_db_step(ledger->db, stmt, error);
+
+    *answer_out = got > 0;
+    return got >= 0;
+}
+
+static bool
+journal_enrolled(PdLedger *ledger, const PdPenInfo *pen, const char *adapters, GError **error)
+{
+    Pentel__V1__JournalEntry entry = PENTEL__V1__JOURNAL_ENTRY__INIT;
+    Pentel__V1__PenEnrolled enrolled = PENTEL__V1__PEN_ENROLLED__INIT;
+    uint64_t seq = 0;
+
+    enrolled.serial = pen->serial;
+    enrolled.address = pen->address;
+    enrolled.adapter = (char *)(uintptr_t)adapters;
+    entry.uid = PD_JOURNAL_UID_SELF;
+    entry.kind_case = PENTEL__V1__JOURNAL_ENTRY__KIND_PEN_ENROLLED;
+    entry.pen_enrolled = &enrolled;
+    return pd_journal_append(ledger->db, &ledger->stamp, &entry, &seq, error);
+}
+
+static bool
+write_pen(PdLedger *ledger, const PdPenInfo *pen, const char *adapters, GError **error)
+{
+    return pd_db_run(
+        ledger->db,
+        error,
+        "insert into pen (serial, address, name, firmware, adapters, log_id, last_seen_us,"
+        " overwritten) values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (serial) do update set"
+        " address = excluded.address, name = excluded.name, firmware = excluded.firmware,"
+        " adapters = excluded.adapters, log_id = excluded.log_id,"
+        " last_seen_us = excluded.last_seen_us, overwritten = excluded.overwritten",
+        "tttttiii",
+        pen->serial,
+        pen->address,
+        pen->name,
+        pen->firmware,
+        adapters,
+        (int64_t)pen->log_id,
+        pen->last_seen_us,
+        (int64_t)pen->overwritten);
+}
+
+static bool
+run_save_pen(gpointer data, PdLedger *ledger, GError **error)
+{
+    const PdPenInfo *pen = data;
+    g_autofree char *adapters =
+        pen->adapters != NULL ? g_strjoinv(",", pen->adapters) : g_strdup("");
+    bool enrolled = false;
+
+    if (!is_enrolled(ledger, pen->serial, &enrolled, error) ||
+        !write_pen(ledger, pen, adapters, error) ||
+        (!enrolled && !journal_enrolled(ledger, pen, adapters, error))) {
+        return false;
+    }
+    if (pen->log_id == 0) {
+        return true;
+    }
+    PdLog *log = pd_ledger_get_log(ledger, pen->log_id);
+    if (g_str_equal(log->serial, pen->serial) && log->tick_unit == pen->tick_unit) {
+        return true;
+    }
+    g_free(log->serial);
+    log->serial = g_strdup(pen->serial);
+    log->tick_unit = pen->tick_unit;
+    return pd_ledger_write_log(ledger, log, error);
+}
+
+static void
+free_pen(gpointer data)
+{
+    pd_pen_info_free(data);
+}
+
+PdJob
+pd_job_save_pen(const PdPenInfo *pen)
+{
+    return (PdJob){ .run = run_save_pen, .data = copy_pen(pen), .free = free_pen };
+}
+
+typedef struct {
+    char *serial;
+    uint32_t n_unread;
+    uint32_t uid;
+} Forget;
+
+static void
+free_forget(gpointer data)
+{
+    Forget *forget = data;
+
+    g_free(forget->serial);
+    g_free(forget);
+}
+
+static bool
+run_forget(gpointer data, PdLedger *ledger, GError **error)
+{
+    const Forget *forget = data;
+    Pentel__V1__JournalEntry entry = PENTEL__V1__JOURNAL_ENTRY__INIT;
+    Pentel__V1__PenForgotten forgotten = PENTEL__V1__PEN_FORGOTTEN__INIT;
+    bool enrolled = false;
+    uint64_t seq = 0;
+
+    if (!is_enrolled(ledger, forget->serial, &enrolled, error)) {
+        return false;
+    }
+    if (!enrolled) {
+        g_set_error(error, PD_ERROR, PD_ERROR_NOT_FOUND, "no pen %s is enrolled", forget->serial);
+        return false;
+    }
+    forgotten.serial = forget->serial;
+    forgotten.unread = forget->n_unread;
+    entry.uid = forget->uid;
+    entry.kind_case = PENTEL__V1__JOURNAL_ENTRY__KIND_PEN_FORGOTTEN;
+    entry.pen_forgotten = &forgotten;
+    return pd_db_run(ledger->db, error, "delete from pen where serial = ?", "t", forget->serial) &&
+           pd_journal_append(ledger->db, &ledger->stamp, &entry, &seq, error);
+}
+
+PdJob
+pd_job_forget_pen(const char *serial, uint32_t n_unread, uint32_t uid)
+{
+    Forget *forget = g_new0(Forget, 1);
+
+    forget->serial = g_strdup(serial);
+    forget->n_unread = n_unread;
+    forget->uid = uid;
+    return (PdJob){ .run = run_forget, .data = forget, .free = free_forget };
+}
+
+bool
+pd_find_session(
+    PdDb *db, const char *id, char uuid_out[37], uint64_t *opened_seq_out, GError **error)
+{
+    const size_t n = strlen(id);
+
+    if (n < ID_MIN || n > ID_MAX || strspn(id, "0123456789abcdefABCDEF-") != n) {
+        g_set_error(error,
+                    PD_ERROR,
+                    PD_ERROR_INVALID_ARGUMENT,
+                    "\"%.40s\" is not a session id: pass a UUID or at least 4 of its first digits",
+                    id);
+        return false;
+    }
+    g_autofree char *low = g_ascii_strdown(id, -1);
+    g_autofree char *high = g_strconcat(low, "g", NULL);
+    g_autoptr(PdStmt) stmt =
+        pd_db_query(db,
+                    error,
+                    "select id, opened_seq from session where id >= ? and id < ? limit 2",
+                    "tt",
+                    low,
+                    high);
+    int got = stmt == NULL ? -1 : pd_db_step(db, stmt, error);
+    if (got < 0) {
+        return false;
+    }
+    if (got == 0) {
+        g_set_error(error, PD_ERROR, PD_ERROR_NOT_FOUND, "there is no session %s", id);
+        return false;
+    }
+    g_strlcpy(uuid_out, (const char *)sqlite3_column_text(stmt, 0), 37);
+    *opened_seq_out = (uint64_t)sqlite3_column_int64(stmt, 1);
+    got = pd_db_step(db, stmt, error);
+    if (got > 0) {
+        g_set_error(error,
+                    PD_ERROR,
+                    PD_ERROR_AMBIGUOUS,
+                    "several sessions begin with %s: pass more digits",
+                    id);
+    }
+    return got == 0;
+}
+
+typedef struct {
+    char *id;
+    char *patient;
+    char *operator_name;
+    char *zone;
+    char *note;
+    char *close_reason;
+    bool has_pass;
+    uint32_t pass_index;
+    uint32_t uid;
+    uint64_t *seq_out;
+} Annotate;
+
+static void
+free_annotate(gpointer data)
+{
+    Annotate *annotate = data;
+
+    g_free(annotate->id);
+    g_free(annotate->patient);
+    g_free(annotate->operator_name);
+    g_free(annotate->zone);
+    g_free(annotate->note);
+    g_free(annotate->close_reason);
+    g_free(annotate);
+}
+
+static bool
+journal_annotation(PdLedger *ledger, const Annotate *annotate, char *uuid, GError **error)
+{
+    Pentel__V1__JournalEntry entry = PENTEL__V1__JOURNAL_ENTRY__INIT;
+    Pentel__V1__Annotation said = PENTEL__V1__ANNOTATION__INIT;
+
+    if (annotate->patient != NULL) {
+        said.maybe_patient_case = PENTEL__V1__ANNOTATION__MAYBE_PATIENT_PATIENT;
+        said.patient = annotate->patient;
+    }
+    if (annotate->operator_name != NULL) {
+        said.maybe_operator_case = PENTEL__V1__ANNOTATION__MAYBE_OPERATOR_OPERATOR;
+        said.operator_ = annotate->operator_name;
+    }
+    if (annotate->zone != NULL) {
+        said.maybe_zone_case = PENTEL__V1__ANNOTATION__MAYBE_ZONE_ZONE;
+        said.zone = annotate->zone;
+    }
+    if (annotate->note != NULL) {
+        said.maybe_note_case = PENTEL__V1__ANNOTATION__MAYBE_NOTE_NOTE;
+        said.note = annotate->note;
+    }
+    if (annotate->has_pass) {
+        said.maybe_pass_index_case = PENTEL__V1__ANNOTATION__MAYBE_PASS_INDEX_PASS_INDEX;
+        said.pass_index = annotate->pass_index;
+    }
+    entry.session = uuid;
+    entry.uid = annotate->uid;
+    entry.kind_case = PENTEL__V1__JOURNAL_ENTRY__KIND_ANNOTATION;
+    entry.annotation = &said;
+    return pd_journal_append(ledger->db, &ledger->stamp, &entry, annotate->seq_out, error);
+}
+
+static bool
+journal_closed(PdLedger *ledger, const Annotate *annotate, char *uuid, GError **error)
+{
+    Pentel__V1__JournalEntry entry = PENTEL__V1__JOURNAL_ENTRY__INIT;
+    Pentel__V1__SessionClosedBy closed = PENTEL__V1__SESSION_CLOSED_BY__INIT;
+
+    closed.reason = annotate->close_reason;
+    entry.session = uuid;
+    entry.uid = annotate->uid;
+    entry.kind_case = PENTEL__V1__JOURNAL_ENTRY__KIND_CLOSED_BY;
+    entry.closed_by = &closed;
+    return pd_journal_append(ledger->db, &ledger->stamp, &entry, annotate->seq_out, error);
+}
+
+/* An empty text takes back what was said. */
+static const char *
+or_null(const char *text)
+{
+    return text == NULL || text[0] == '\0' ? NULL : text;
+}
+
+static bool
+write_zone(PdLedger *ledger, const Annotate *annotate, uint64_t opened_seq, GError **error)
+{
+    if (annotate->zone == NULL) {
+        return true;
+    }
+    if (!annotate->has_pass) {
+        return pd_db_run(ledger->db,
+                         error,
+                         "update session set zone = ? where opened_seq = ?",
+                         "ti",
+                         or_null(annotate->zone),
+                         (int64_t)opened_seq);
+    }
+    if (or_null(annotate->zone) == NULL) {
+        return pd_db_run(ledger->db,
+                         error,
+                         "delete from pass_zone where opened_seq = ? and idx = ?",
+                         "ii",
+                         (int64_t)opened_seq,
+                         (int64_t)annotate->pass_index);
+    }
+    return pd_db_run(ledger->db,
+                     error,
+                     "insert or replace into pass_zone (opened_seq, idx, zone) values (?, ?, ?)",
+                     "iit",
+                     (int64_t)opened_seq,
+                     (int64_t)annotate->pass_index,
+                     annotate->zone);
+}
+
+static bool
+write_head(PdLedger *ledger, const Annotate *annotate, uint64_t opened_seq, GError **error)
+{
+    return pd_db_run(ledger->db,
+                     error,
+                     "update session set patient = iif(?1, ?2, patient),"
+                     " operator = iif(?3, ?4, operator), note = iif(?5, ?6, note),"
+                     " closed_reason = iif(?7, ?8, closed_reason) where opened_seq = ?9",
+                     "ititititi",
+                     (int64_t)(annotate->patient != NULL),
+                     or_null(annotate->patient),
+                     (int64_t)(annotate->operator_name != NULL),
+                     or_null(annotate->operator_name),
+                     (int64_t)(annotate->note != NULL),
+                     or_null(annotate->note),
+                     (int64_t)(annotate->close_reason != NULL),
+                     or_null(annotate->close_reason),
+                     (int64_t)opened_seq) &&
+           write_zone(ledger, annotate, opened_seq, error);
+}
+
+static bool
+pass_exists(PdLedger *ledger, const Annotate *annotate, uint64_t opened_seq, GError **error)
+{
+    if (!annotate->has_pass) {
+        return true;
+    }
+    g_autoptr(PdStmt) stmt = pd_db_query(ledger->db,
+                                         error,
+                                         "select 1 from pass where opened_seq = ? and idx = ?",
+                                         "ii",
+                                         (int64_t)opened_seq,
+                                         (int64_t)annotate->pass_index);
+    const int got = stmt == NULL ? -1 : pd_db_step(ledger->db, stmt, error);
+    if (got == 0) {
+        g_set_error(error,
+                    PD_ERROR,
+                    PD_ERROR_INVALID_ARGUMENT,
+                    "the session has no pass %u",
+                    annotate->pass_index);
+    }
+    return got > 0;
+}
+
+/* The session's state may depend on what was said; let the fold look again. */
+static bool
+touch_session(PdLedger *ledger, uint64_t opened_seq, GError **error)
+{
+    g_auto(PdRecordPlace) place = { 0 };
+
+    if (!pd_record_place_load(ledger->db, opened_seq, &place, error)) {
+        return false;
+    }
+    PdSessionFold *session = pd_ledger_get_session(ledger, place.log_id, place.session, error);
+    if (session == NULL) {
+        return false;
+    }
+    session->dirty = true;
+    session->is_urgent = true;
+    return true;
+}
+
+static bool
+run_annotate(gpointer data, PdLedger *ledger, GError **error)
+{
+    const Annotate *annotate = data;
+    const bool says_more = annotate->patient != NULL || annotate->operator_name != NULL ||
+                           annotate->zone != NULL || annotate->note != NULL;
+    uint64_t opened_seq = 0;
+    char uuid[37];
+
+    if (!pd_find_session(ledger->db, annotate->id, uuid, &opened_seq, error) ||
+        !pass_exists(ledger, annotate, opened_seq, error)) {
+        return false;
+    }
+    if (says_more && !journal_annotation(ledger, annotate, uuid, error)) {
+        return false;
+    }
+    if (annotate->close_reason != NULL && (!journal_closed(ledger, annotate, uuid, error) ||
+                                           !touch_session(ledger, opened_seq, error))) {
+        return false;
+    }
+    return write_head(ledger, annotate, opened_seq, error);
+}
+
+PdJob
+pd_job_annotate(const char *id, const PdAnnotation *annotation, uint64_t *seq_out)
+{
+    Annotate *annotate = g_new0(Annotate, 1);
+
+    annotate->id = g_strdup(id);
+    annotate->patient = g_strdup(annotation->patient);
+    annotate->operator_name = g_strdup(annotation->operator_name);
+    annotate->zone = g_strdup(annotation->zone);
+    annotate->note = g_strdup(annotation->note);
+    annotate->close_reason = g_strdup(annotation->close_reason);
+    annotate->has_pass = annotation->has_pass;
+    annotate->pass_index = annotation->pass_index;
+    annotate->uid = annotation->uid;
+    annotate->seq_out = seq_out;
+    return (PdJob){ .run = run_annotate, .data = annotate, .free = free_annotate };
+}

@@ -1,0 +1,500 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT
+ *
+ * Takes facts: a number is stored once, other bytes under the same number are kept beside
+ * it, and each record finds the fold of its session.
+ */
+#include "store/ledger.h"
+
+#include "core/wire.h"
+#include "util/error.h"
+
+static guint
+hash_session(gconstpointer key)
+{
+    const PdSessionFold *session = key;
+    const int64_t mixed = (int64_t)(session->log_id ^ (uint64_t)session->number << 32);
+
+    return g_int64_hash(&mixed) ^ session->number;
+}
+
+static gboolean
+equal_session(gconstpointer a, gconstpointer b)
+{
+    const PdSessionFold *left = a;
+    const PdSessionFold *right = b;
+
+    return left->log_id == right->log_id && left->number == right->number;
+}
+
+void
+pd_ledger_init(PdLedger *self, PdDb *db, const char *raw_directory, const PenFoldConfig *config)
+{
+    *self = (PdLedger){
+        .db = db,
+        .raw_directory = raw_directory,
+        .config = *config,
+        .logs =
+            g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, (GDestroyNotify)pd_log_free),
+        .sessions = g_hash_table_new_full(
+            hash_session, equal_session, NULL, (GDestroyNotify)pd_session_fold_free),
+    };
+}
+
+void
+pd_ledger_clear(PdLedger *self)
+{
+    g_clear_pointer(&self->sessions, g_hash_table_unref);
+    g_clear_pointer(&self->logs, g_hash_table_unref);
+}
+
+PdLog *
+pd_ledger_get_log(PdLedger *self, uint64_t log_id)
+{
+    PdLog *log = g_hash_table_lookup(self->logs, &log_id);
+
+    if (log == NULL) {
+        log = pd_log_new(log_id);
+        g_hash_table_insert(self->logs, &log->log_id, log);
+    }
+    return log;
+}
+
+static bool
+load_logs(PdLedger *self, GError **error)
+{
+    g_autoptr(PdStmt) stmt = pd_db_query(self->db,
+                                         error,
+                                         "select log_id, serial, tick_unit, marked,"
+                                         " marked_wall_us, stored, outside from log",
+                                         "");
+    int got = 0;
+
+    while (stmt != NULL && (got = pd_db_step(self->db, stmt, error)) > 0) {
+        PdLog *log = pd_ledger_get_log(self, (uint64_t)sqlite3_column_int64(stmt, 0));
+        g_free(log->serial);
+        log->serial = pd_stmt_dup_text(stmt, 1);
+        log->tick_unit = (uint32_t)sqlite3_column_int64(stmt, 2);
+        log->marked = (uint32_t)sqlite3_column_int64(stmt, 3);
+        log->marked_wall_us = sqlite3_column_int64(stmt, 4);
+        pd_ranges_from_bytes(
+            &log->stored, sqlite3_column_blob(stmt, 5), (size_t)sqlite3_column_bytes(stmt, 5));
+        pd_ranges_from_bytes(
+            &log->outside, sqlite3_column_blob(stmt, 6), (size_t)sqlite3_column_bytes(stmt, 6));
+    }
+    return stmt != NULL && got == 0;
+}
+
+static bool
+load_causes(PdLedger *self, GError **error)
+{
+    g_autoptr(PdStmt) stmt = pd_db_query(self->db,
+                                         error,
+                                         "select log_id, first, last, cause from settled"
+                                         " order by log_id, first",
+                                         "");
+    int got = 0;
+
+    while (stmt != NULL && (got = pd_db_step(self->db, stmt, error)) > 0) {
+        pd_log_load_cause(pd_ledger_get_log(self, (uint64_t)sqlite3_column_int64(stmt, 0)),
+                          (uint32_t)sqlite3_column_int64(stmt, 1),
+                          (uint32_t)sqlite3_column_int64(stmt, 2),
+                          (PdCause)sqlite3_column_int64(stmt, 3));
+    }
+    return stmt != NULL && got == 0;
+}
+
+/* Raw rows beyond what the sets on disk know of: their fold did not come about. */
+static bool
+load_tail(PdLedger *self, GError **error)
+{
+    g_autoptr(PdStmt) stmt = pd_db_query(
+        self->db,
+        error,
+        "select log_id, number, session, rowid from raw where rowid >"
+        " coalesce((select value from meta where key = 'folded_rowid'), 0) order by rowid",
+        "");
+    g_autoptr(GArray) keys = g_array_new(FALSE, FALSE, sizeof(PdSessionFold));
+    int got = 0;
+
+    while (stmt != NULL && (got = pd_db_step(self->db, stmt, error)) > 0) {
+        PdLog *log = pd_ledger_get_log(self, (uint64_t)sqlite3_column_int64(stmt, 0));
+        const uint32_t number = (uint32_t)sqlite3_column_int64(stmt, 1);
+        const PdSessionFold key = {
+            .log_id = log->log_id,
+            .number = (uint32_t)sqlite3_column_int64(stmt, 2),
+            .place = { .raw_min = sqlite3_column_int64(stmt, 3) },
+        };
+        pen_ranges_add(&log->stored, number, number);
+        log->dirty = true;
+        if (key.number == 0 || key.number > number) {
+            pen_ranges_add(&log->outside, number, number);
+            continue;
+        }
+        g_array_append_val(keys, key);
+    }
+    if (stmt == NULL || got < 0) {
+        return false;
+    }
+    for (guint i = 0; i < keys->len; i++) {
+        const PdSessionFold *key = &g_array_index(keys, PdSessionFold, i);
+        PdSessionFold *session = pd_ledger_get_session(self, key->log_id, key->number, error);
+        if (session == NULL) {
+            return false;
+        }
+        if (session->place.raw_min == 0) {
+            session->place.raw_min = key->place.raw_min;
+        }
+        session->place.raw_max = MAX(session->place.raw_max, key->place.raw_min);
+        session->dirty = true;
+        session->needs_fold = true;
+    }
+    return true;
+}
+
+bool
+pd_ledger_reload(PdLedger *self, GError **error)
+{
+    g_hash_table_remove_all(self->sessions);
+    g_hash_table_remove_all(self->logs);
+    return load_logs(self, error) && load_causes(self, error) && load_tail(self, error);
+}
+
+static bool
+find_row(PdLedger *self, PdSessionFold *session, GError **error)
+{
+    g_autoptr(PdStmt) stmt = pd_db_query(self->db,
+                                         error,
+                                         "select opened_seq, state from session where log_id = ?"
+                                         " and number = ?",
+                                         "ii",
+                                         (int64_t)session->log_id,
+                                         (int64_t)session->number);
+    const int got = stmt == NULL ? -1 : pd_db_step(self->db, stmt, error);
+
+    if (got > 0) {
+        session->opened_seq = (uint64_t)sqlite3_column_int64(stmt, 0);
+        session->is_over = !g_str_equal((const char *)sqlite3_column_text(stmt, 1), "open");
+    }
+    return got >= 0;
+}
+
+static bool
+push_stored(void *user_data, uint32_t number, const uint8_t *record, size_t n_record)
+{
+    pd_session_fold_take(user_data, record, n_record);
+    return true;
+}
+
+/* Fold again from everything stored. */
+static bool
+fold_again(PdLedger *self, PdSessionFold *session, GError **error)
+{
+    pd_session_fold_reset(
+        session, &self->config, pd_ledger_get_log(self, session->log_id)->tick_unit);
+    return pd_records_walk(
+        self->db, self->raw_directory, &session->place, 0, push_stored, session, error);
+}
+
+PdSessionFold *
+pd_ledger_get_session(PdLedger *self, uint64_t log_id, uint32_t number, GError **error)
+{
+    const PdSessionFold key = { .log_id = log_id, .number = number };
+    PdSessionFold *session = g_hash_table_lookup(self->sessions, &key);
+
+    if (session != NULL) {
+        return session;
+    }
+    session = pd_session_fold_new(log_id, number);
+    session->place.log_id = log_id;
+    session->place.session = number;
+    bool ok = find_row(self, session, error);
+    if (ok && session->opened_seq != 0) {
+        ok = pd_record_place_load(self->db, session->opened_seq, &session->place, error);
+    }
+    if (!ok || !fold_again(self, session, error)) {
+        pd_session_fold_free(session);
+        return NULL;
+    }
+    session->dirty = false;
+    session->is_urgent = session->opened_seq == 0;
+    g_hash_table_insert(self->sessions, session, session);
+    return session;
+}
+
+void
+pd_ledger_drop_session(PdLedger *self, PdSessionFold *session)
+{
+    g_hash_table_remove(self->sessions, session);
+}
+
+/* A number that is stored already: the same bytes are nothing new, others are kept too. */
+static bool
+take_again(PdLedger *self,
+           uint64_t log_id,
+           uint32_t number,
+           PdSessionFold *session,
+           const uint8_t *record,
+           size_t n_record,
+           GError **error)
+{
+    const uint32_t crc = (uint32_t)pen_wire_get(record + n_record - PEN_RECORD_CRC_SIZE, 4);
+    uint32_t kept = 0;
+
+    self->counts.n_duplicates++;
+    if (session == NULL || !pd_session_fold_get_crc(session, number, &kept) || kept == crc) {
+        return true;
+    }
+    self->counts.n_conflicts++;
+    return pd_db_run(self->db,
+                     error,
+                     "insert into conflict (log_id, number, wall_us, bytes) values (?, ?, ?, ?)",
+                     "iiib",
+                     (int64_t)log_id,
+                     (int64_t)number,
+                     self->stamp.wall_us,
+                     record,
+                     n_record);
+}
+
+static bool
+insert_raw(PdLedger *self,
+           uint64_t log_id,
+           uint32_t number,
+           uint32_t session,
+           const uint8_t *record,
+           size_t n_record,
+           GError **error)
+{
+    self->counts.n_records++;
+    return pd_db_run(self->db,
+                     error,
+                     "insert into raw (log_id, number, session, bytes) values (?, ?, ?, ?)",
+                     "iiib",
+                     (int64_t)log_id,
+                     (int64_t)number,
+                     (int64_t)session,
+                     record,
+                     n_record);
+}
+
+bool
+pd_ledger_take_record(
+    PdLedger *self, uint64_t log_id, const uint8_t *record, size_t n_record, GError **error)
+{
+    PdLog *log = pd_ledger_get_log(self, log_id);
+    const uint32_t number = (uint32_t)pen_wire_get(record + 6, 4);
+    const uint32_t said = (uint32_t)pen_wire_get(record + 10, 4);
+    const uint32_t number_of_session = said > number ? 0 : said;
+    PdSessionFold *session = NULL;
+
+    if (number_of_session != 0) {
+        session = pd_ledger_get_session(self, log_id, number_of_session, error);
+        if (session == NULL) {
+            return false;
+        }
+    }
+    if (pen_ranges_contains(&log->stored, number)) {
+        return take_again(self, log_id, number, session, record, n_record, error);
+    }
+    if (!insert_raw(self, log_id, number, number_of_session, record, n_record, error)) {
+        return false;
+    }
+    log->dirty = true;
+    log->changed = true;
+    pen_ranges_add(&log->stored, number, number);
+    if (session == NULL) {
+        self->counts.n_bad += said == 0 ? 0 : 1;
+        pen_ranges_add(&log->outside, number, number);
+        return pd_ledger_touch_before(self, log_id, number, error);
+    }
+    const int64_t rowid = sqlite3_last_insert_rowid(pd_db_handle(self->db));
+    session->place.raw_min = session->place.raw_min == 0 ? rowid : session->place.raw_min;
+    session->place.raw_max = rowid;
+    session->touched_us = g_get_monotonic_time();
+    pd_session_fold_take(session, record, n_record);
+    return true;
+}
+
+bool
+pd_ledger_touch_before(PdLedger *self, uint64_t log_id, uint32_t number, GError **error)
+{
+    g_autoptr(PdStmt) stmt = pd_db_query(self->db,
+                                         error,
+                                         "select number, state from session where log_id = ?"
+                                         " and number < ? order by number desc limit 1",
+                                         "ii",
+                                         (int64_t)log_id,
+                                         (int64_t)number);
+    const int got = stmt == NULL ? -1 : pd_db_step(self->db, stmt, error);
+
+    if (got <= 0) {
+        return got == 0;
+    }
+    const char *state = (const char *)sqlite3_column_text(stmt, 1);
+    if (g_str_equal(state, "complete") || g_str_equal(state, "lossy")) {
+        return true;
+    }
+    const uint32_t before = (uint32_t)sqlite3_column_int64(stmt, 0);
+    PdSessionFold *session = pd_ledger_get_session(self, log_id, before, error);
+    if (session == NULL) {
+        return false;
+    }
+    session->dirty = true;
+    session->is_urgent = true;
+    return true;
+}
+
+static bool
+touch_unfinished(PdLedger *self, uint64_t log_id, uint32_t last, GError **error)
+{
+    g_autoptr(PdStmt) stmt =
+        pd_db_query(self->db,
+                    error,
+                    "select number from session where log_id = ? and number <= ?"
+                    " and state in ('open', 'partial', 'closed-by') order by number desc limit 64",
+                    "ii",
+                    (int64_t)log_id,
+                    (int64_t)last);
+    int got = 0;
+
+    while (stmt != NULL && (got = pd_db_step(self->db, stmt, error)) > 0) {
+        PdSessionFold *session =
+            pd_ledger_get_session(self, log_id, (uint32_t)sqlite3_column_int64(stmt, 0), error);
+        if (session == NULL) {
+            return false;
+        }
+        session->dirty = true;
+        session->is_urgent = true;
+    }
+    return stmt != NULL && got == 0;
+}
+
+bool
+pd_ledger_settle(
+    PdLedger *self, uint64_t log_id, uint32_t first, uint32_t last, PdCause cause, GError **error)
+{
+    PdLog *log = pd_ledger_get_log(self, log_id);
+    g_autoptr(GArray) added = g_array_new(FALSE, FALSE, sizeof(PdMissing));
+
+    pd_log_settle(log, MAX(first, 1u), last, cause, added);
+    for (guint i = 0; i < added->len; i++) {
+        const PdMissing *range = &g_array_index(added, PdMissing, i);
+        if (!pd_db_run(self->db,
+                       error,
+                       "insert or replace into settled (log_id, first, last, cause)"
+                       " values (?, ?, ?, ?)",
+                       "iiii",
+                       (int64_t)log_id,
+                       (int64_t)range->first,
+                       (int64_t)range->last,
+                       (int64_t)range->cause)) {
+            return false;
+        }
+    }
+    log->changed = log->changed || added->len > 0;
+    return added->len == 0 || touch_unfinished(self, log_id, last, error);
+}
+
+bool
+pd_ledger_take_damaged(PdLedger *self,
+                       uint64_t log_id,
+                       uint32_t number,
+                       const uint8_t *bytes,
+                       size_t n_bytes,
+                       GError **error)
+{
+    return pd_db_run(self->db,
+                     error,
+                     "insert or replace into damaged (log_id, number, bytes) values (?, ?, ?)",
+                     "iib",
+                     (int64_t)log_id,
+                     (int64_t)number,
+                     bytes,
+                     n_bytes) &&
+           pd_ledger_settle(self, log_id, number, number, PD_CAUSE_DAMAGED, error);
+}
+
+bool
+pd_ledger_add_anchor(PdLedger *self, uint64_t log_id, const PenAnchor *anchor, GError **error)
+{
+    if (!pd_db_run(self->db,
+                   error,
+                   "insert into anchor (log_id, boot, tick_us, wall_us, synced, error_us)"
+                   " values (?, ?, ?, ?, ?, ?)",
+                   "iiiiii",
+                   (int64_t)log_id,
+                   (int64_t)anchor->boot,
+                   (int64_t)anchor->tick_us,
+                   anchor->wall_us,
+                   (int64_t)anchor->wall_synced,
+                   (int64_t)anchor->error_us)) {
+        return false;
+    }
+    /* Times of recent sessions of this boot may now be better, or known at all. */
+    g_autoptr(PdStmt) stmt = pd_db_query(self->db,
+                                         error,
+                                         "select number from (select number, boot from session"
+                                         " where log_id = ? order by number desc limit 64)"
+                                         " where boot = ?",
+                                         "ii",
+                                         (int64_t)log_id,
+                                         (int64_t)anchor->boot);
+    int got = 0;
+    while (stmt != NULL && (got = pd_db_step(self->db, stmt, error)) > 0) {
+        PdSessionFold *session =
+            pd_ledger_get_session(self, log_id, (uint32_t)sqlite3_column_int64(stmt, 0), error);
+        if (session == NULL) {
+            return false;
+        }
+        session->dirty = true;
+    }
+    return stmt != NULL && got == 0;
+}
+
+bool
+pd_ledger_write_log(PdLedger *self, const PdLog *log, GError **error)
+{
+    g_autoptr(GBytes) stored = pd_ranges_to_bytes(&log->stored);
+    g_autoptr(GBytes) outside = pd_ranges_to_bytes(&log->outside);
+
+    return pd_db_run(
+        self->db,
+        error,
+        "insert into log (log_id, serial, tick_unit, marked, marked_wall_us, stored, outside)"
+        " values (?, ?, ?, ?, ?, ?, ?) on conflict (log_id) do update set"
+        " serial = excluded.serial, tick_unit = excluded.tick_unit, marked = excluded.marked,"
+        " marked_wall_us = excluded.marked_wall_us, stored = excluded.stored,"
+        " outside = excluded.outside",
+        "itiiibb",
+        (int64_t)log->log_id,
+        log->serial,
+        (int64_t)log->tick_unit,
+        (int64_t)log->marked,
+        log->marked_wall_us,
+        g_bytes_get_data(stored, NULL),
+        g_bytes_get_size(stored),
+        g_bytes_get_data(outside, NULL),
+        g_bytes_get_size(outside));
+}
+
+bool
+pd_ledger_write_numbers(PdLedger *self, GError **error)
+{
+    GHashTableIter iter;
+    gpointer value = NULL;
+
+    g_hash_table_iter_init(&iter, self->logs);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        PdLog *log = value;
+        if (log->dirty && !pd_ledger_write_log(self, log, error)) {
+            return false;
+        }
+        log->dirty = false;
+    }
+    return pd_db_run(self->db,
+                     error,
+                     "insert into meta (key, value) select 'folded_rowid', coalesce(max(rowid), 0)"
+                     " from raw where true on conflict (key) do update set value = excluded.value",
+                     "");
+}
