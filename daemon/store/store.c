@@ -1,0 +1,592 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT
+ *
+ * The public face: hands work to the writer and questions to the workers.
+ */
+#include "store/store.h"
+
+#include "store/home.h"
+#include "store/identity.h"
+#include "store/jobs.h"
+#include "store/lock.h"
+#include "store/outbox.h"
+#include "store/query.h"
+#include "store/workers.h"
+#include "store/writer.h"
+#include "util/error.h"
+
+#define LOW_MARK_BYTES (1u << 20)
+
+struct PdStore {
+    PdHome home;
+    char *id; /* owned */
+    PdOutbox *outbox;
+    PdWriter *writer;
+    PdQueue *queue; /* borrowed from the writer */
+    PdWorkers *workers;
+    PdLock lock;        /* guards the following */
+    GHashTable *linked; /* set of &log_id */
+};
+
+static PdWriter *
+start_writer(PdStore *self,
+             const PdStoreConfig *config,
+             const PdStoreListener *listener,
+             void *user_data,
+             GError **error)
+{
+    g_autoptr(PdDb) db = pd_home_open_index(&self->home, error);
+    g_autofree char *machine = pd_identity_dup_machine();
+
+    if (db == NULL || !pd_identity_ensure(db, machine, &self->id, error)) {
+        return NULL;
+    }
+    PdWriterConfig writer_config = {
+        .home = &self->home,
+        .db = g_steal_pointer(&db),
+        .outbox = self->outbox,
+        .store_id = self->id,
+        .commit_ms = config->commit_ms,
+        .commit_records = config->commit_records,
+        .fold = config->fold,
+        .user_data = user_data,
+    };
+    if (listener != NULL) {
+        writer_config.listener = *listener;
+    }
+    return pd_writer_start(&writer_config, error);
+}
+
+static void
+free_store(PdStore *self)
+{
+    if (self->workers != NULL) {
+        pd_workers_stop(self->workers);
+    }
+    pd_outbox_close(self->outbox);
+    pd_home_leave(&self->home);
+    g_hash_table_unref(self->linked);
+    pd_lock_clear(&self->lock);
+    g_free(self->id);
+    g_free(self);
+}
+
+PdStore *
+pd_store_open(const PdStoreConfig *config,
+              const PdStoreListener *listener,
+              void *user_data,
+              GError **error)
+{
+    PdStore *self = g_new0(PdStore, 1);
+
+    pd_lock_init(&self->lock);
+    self->linked = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+    self->outbox = pd_outbox_new(g_main_context_get_thread_default());
+    if (!pd_home_enter(&self->home, config->directory, error)) {
+        free_store(self);
+        return NULL;
+    }
+    self->writer = start_writer(self, config, listener, user_data, error);
+    if (self->writer == NULL) {
+        free_store(self);
+        return NULL;
+    }
+    self->queue = pd_writer_get_queue(self->writer);
+    self->workers = pd_workers_new(self->home.index, self->outbox);
+    if (self->home.moved_to != NULL) {
+        g_autofree char *what =
+            g_strdup_printf("the old store was damaged and is now %s", self->home.moved_to);
+        pd_writer_set_damaged(self->writer, what);
+    }
+    return self;
+}
+
+void
+pd_store_close(PdStore *self)
+{
+    if (self == NULL) {
+        return;
+    }
+    pd_writer_stop(self->writer);
+    free_store(self);
+}
+
+const char *
+pd_store_get_id(const PdStore *self)
+{
+    return self->id;
+}
+
+bool
+pd_store_append(PdStore *self, uint64_t log_id, const uint8_t *record, size_t n_record)
+{
+    return pd_queue_append(self->queue, log_id, record, n_record);
+}
+
+bool
+pd_store_is_hungry(const PdStore *self)
+{
+    uint64_t n_bytes = 0;
+    uint64_t n_dropped = 0;
+
+    pd_queue_get_counts(self->queue, &n_bytes, &n_dropped);
+    return n_bytes < LOW_MARK_BYTES;
+}
+
+static void
+submit(PdStore *self, PdJob job)
+{
+    pd_queue_submit(self->queue, &job);
+}
+
+void
+pd_store_settle(PdStore *self, uint64_t log_id, uint32_t first, uint32_t last, PdCause cause)
+{
+    submit(self, pd_job_settle(log_id, first, last, cause));
+}
+
+void
+pd_store_append_damaged(
+    PdStore *self, uint64_t log_id, uint32_t number, const uint8_t *bytes, size_t n_bytes)
+{
+    submit(self, pd_job_damaged(log_id, number, bytes, n_bytes));
+}
+
+void
+pd_store_add_anchor(PdStore *self, uint64_t log_id, const PenAnchor *anchor)
+{
+    submit(self, pd_job_anchor(log_id, anchor));
+}
+
+void
+pd_store_set_marked(PdStore *self, uint64_t log_id, uint32_t marked)
+{
+    submit(self, pd_job_marked(log_id, marked));
+}
+
+void
+pd_store_set_wall_synced(PdStore *self, bool synced)
+{
+    pd_writer_set_wall_synced(self->writer, synced);
+}
+
+void
+pd_store_set_linked(PdStore *self, uint64_t log_id, bool linked)
+{
+    pd_lock_enter(&self->lock);
+    if (linked) {
+        g_hash_table_add(self->linked, g_memdup2(&log_id, sizeof log_id));
+    } else {
+        g_hash_table_remove(self->linked, &log_id);
+    }
+    pd_lock_leave(&self->lock);
+}
+
+static bool
+is_linked(void *user_data, uint64_t log_id)
+{
+    PdStore *self = user_data;
+
+    pd_lock_enter(&self->lock);
+    const bool linked = g_hash_table_contains(self->linked, &log_id);
+    pd_lock_leave(&self->lock);
+    return linked;
+}
+
+static GTask *
+new_task(GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data, gpointer tag)
+{
+    GTask *task = g_task_new(NULL, cancellable, callback, user_data);
+
+    g_task_set_source_tag(task, tag);
+    return task;
+}
+
+static bool
+finish_write(GAsyncResult *result, GError **error)
+{
+    return g_task_propagate_pointer(G_TASK(result), error) != NULL;
+}
+
+void
+pd_store_save_pen_async(PdStore *self,
+                        const PdPenInfo *pen,
+                        GCancellable *cancellable,
+                        GAsyncReadyCallback callback,
+                        gpointer user_data)
+{
+    PdJob job = pd_job_save_pen(pen);
+
+    job.task = new_task(cancellable, callback, user_data, pd_store_save_pen_async);
+    submit(self, job);
+}
+
+bool
+pd_store_save_pen_finish(PdStore *self, GAsyncResult *result, GError **error)
+{
+    return finish_write(result, error);
+}
+
+void
+pd_store_forget_pen_async(PdStore *self,
+                          const char *serial,
+                          uint32_t n_unread,
+                          uint32_t uid,
+                          GCancellable *cancellable,
+                          GAsyncReadyCallback callback,
+                          gpointer user_data)
+{
+    PdJob job = pd_job_forget_pen(serial, n_unread, uid);
+
+    job.task = new_task(cancellable, callback, user_data, pd_store_forget_pen_async);
+    submit(self, job);
+}
+
+bool
+pd_store_forget_pen_finish(PdStore *self, GAsyncResult *result, GError **error)
+{
+    return finish_write(result, error);
+}
+
+void
+pd_store_flush_async(PdStore *self,
+                     GCancellable *cancellable,
+                     GAsyncReadyCallback callback,
+                     gpointer user_data)
+{
+    submit(self,
+           (PdJob){
+               .task = new_task(cancellable, callback, user_data, pd_store_flush_async),
+               .after_fold = true,
+           });
+}
+
+bool
+pd_store_flush_finish(PdStore *self, GAsyncResult *result, GError **error)
+{
+    return finish_write(result, error);
+}
+
+void
+pd_store_annotate_async(PdStore *self,
+                        const char *id,
+                        const PdAnnotation *annotation,
+                        GCancellable *cancellable,
+                        GAsyncReadyCallback callback,
+                        gpointer user_data)
+{
+    uint64_t *seq = g_new0(uint64_t, 1);
+    PdJob job = pd_job_annotate(id, annotation, seq);
+
+    job.task = new_task(cancellable, callback, user_data, pd_store_annotate_async);
+    g_task_set_task_data(job.task, seq, g_free);
+    submit(self, job);
+}
+
+bool
+pd_store_annotate_finish(PdStore *self, GAsyncResult *result, uint64_t *seq_out, GError **error)
+{
+    const uint64_t *seq = g_task_get_task_data(G_TASK(result));
+
+    if (!finish_write(result, error)) {
+        return false;
+    }
+    *seq_out = *seq;
+    return true;
+}
+
+void
+pd_store_get_settled(PdStore *self, uint64_t log_id, PenRanges *ranges_out)
+{
+    pd_writer_get_settled(self->writer, log_id, ranges_out);
+}
+
+void
+pd_store_get_health(PdStore *self, PdStoreHealth *out)
+{
+    pd_writer_get_health(self->writer, out);
+}
+
+GPtrArray *
+pd_store_load_pens(PdStore *self, GError **error)
+{
+    g_autoptr(PdDb) db = pd_db_open(self->home.index, PD_DB_READER, error);
+    PdQuery query = { .db = db };
+
+    return db == NULL ? NULL : pd_query_load_pens(&query, error);
+}
+
+/* One question, with copies of what was asked; the task's data. */
+typedef struct {
+    PdStore *store; /* borrowed; it waits for its workers */
+    char *id;
+    char *serial;
+    char *state;
+    char *text;
+    int64_t since_us;
+    int64_t until_us;
+    uint64_t after;
+    uint64_t before;
+    uint32_t limit;
+    uint64_t log_id;
+    /* Answered beside the result. */
+    uint64_t last;
+    uint32_t tick_unit;
+} Question;
+
+static void
+free_question(gpointer data)
+{
+    Question *question = data;
+
+    g_free(question->id);
+    g_free(question->serial);
+    g_free(question->state);
+    g_free(question->text);
+    g_free(question);
+}
+
+static PdQuery
+make_query(const Question *question, PdDb *db)
+{
+    return (PdQuery){
+        .db = db,
+        .raw_directory = question->store->home.raw,
+        .is_linked = is_linked,
+        .user_data = question->store,
+    };
+}
+
+static void
+ask(PdStore *self,
+    const Question *question,
+    GTask *task,
+    gpointer (*run)(gpointer data, PdDb *db, GError **error),
+    GDestroyNotify free_result)
+{
+    Question *copy = g_memdup2(question, sizeof *question);
+
+    copy->store = self;
+    g_task_set_task_data(task, copy, free_question);
+    pd_workers_push(
+        self->workers,
+        &(PdWork){ .run = run, .data = copy, .free_result = free_result, .task = task });
+}
+
+static void
+unref_array(gpointer data)
+{
+    g_ptr_array_unref(data);
+}
+
+static gpointer
+run_list(gpointer data, PdDb *db, GError **error)
+{
+    const Question *question = data;
+    PdQuery query = make_query(question, db);
+    const PdSessionFilter filter = {
+        .serial = question->serial,
+        .since_us = question->since_us,
+        .until_us = question->until_us,
+        .state = question->state,
+        .text = question->text,
+    };
+
+    return pd_query_list_sessions(&query, &filter, question->before, question->limit, error);
+}
+
+void
+pd_store_list_sessions_async(PdStore *self,
+                             const PdSessionFilter *filter,
+                             uint64_t before_seq,
+                             uint32_t limit,
+                             GCancellable *cancellable,
+                             GAsyncReadyCallback callback,
+                             gpointer user_data)
+{
+    const Question question = {
+        .serial = g_strdup(filter->serial),
+        .state = g_strdup(filter->state),
+        .text = g_strdup(filter->text),
+        .since_us = filter->since_us,
+        .until_us = filter->until_us,
+        .before = before_seq,
+        .limit = limit,
+    };
+
+    ask(self,
+        &question,
+        new_task(cancellable, callback, user_data, pd_store_list_sessions_async),
+        run_list,
+        unref_array);
+}
+
+GPtrArray *
+pd_store_list_sessions_finish(PdStore *self, GAsyncResult *result, GError **error)
+{
+    return g_task_propagate_pointer(G_TASK(result), error);
+}
+
+static gpointer
+run_get(gpointer data, PdDb *db, GError **error)
+{
+    const Question *question = data;
+    PdQuery query = make_query(question, db);
+
+    return pd_query_get_session(&query, question->id, error);
+}
+
+static void
+free_session(gpointer data)
+{
+    pd_session_free(data);
+}
+
+void
+pd_store_get_session_async(PdStore *self,
+                           const char *id,
+                           GCancellable *cancellable,
+                           GAsyncReadyCallback callback,
+                           gpointer user_data)
+{
+    ask(self,
+        &(Question){ .id = g_strdup(id) },
+        new_task(cancellable, callback, user_data, pd_store_get_session_async),
+        run_get,
+        free_session);
+}
+
+PdSession *
+pd_store_get_session_finish(PdStore *self, GAsyncResult *result, GError **error)
+{
+    return g_task_propagate_pointer(G_TASK(result), error);
+}
+
+static void
+unref_bytes(gpointer data)
+{
+    g_bytes_unref(data);
+}
+
+static gpointer
+run_raw(gpointer data, PdDb *db, GError **error)
+{
+    Question *question = data;
+    PdQuery query = make_query(question, db);
+    uint32_t last = 0;
+    GBytes *bytes =
+        pd_query_read_raw(&query, question->id, (uint32_t)question->after, &last, error);
+
+    question->last = last;
+    return bytes;
+}
+
+void
+pd_store_read_raw_async(PdStore *self,
+                        const char *id,
+                        uint32_t after,
+                        GCancellable *cancellable,
+                        GAsyncReadyCallback callback,
+                        gpointer user_data)
+{
+    ask(self,
+        &(Question){ .id = g_strdup(id), .after = after },
+        new_task(cancellable, callback, user_data, pd_store_read_raw_async),
+        run_raw,
+        unref_bytes);
+}
+
+GBytes *
+pd_store_read_raw_finish(PdStore *self, GAsyncResult *result, uint32_t *last_out, GError **error)
+{
+    const Question *question = g_task_get_task_data(G_TASK(result));
+    GBytes *bytes = g_task_propagate_pointer(G_TASK(result), error);
+
+    if (bytes != NULL) {
+        *last_out = (uint32_t)question->last;
+    }
+    return bytes;
+}
+
+static void
+unref_anchors(gpointer data)
+{
+    g_array_unref(data);
+}
+
+static gpointer
+run_anchors(gpointer data, PdDb *db, GError **error)
+{
+    Question *question = data;
+    PdQuery query = make_query(question, db);
+
+    return pd_query_get_anchors(&query, question->log_id, &question->tick_unit, error);
+}
+
+void
+pd_store_get_anchors_async(PdStore *self,
+                           uint64_t log_id,
+                           GCancellable *cancellable,
+                           GAsyncReadyCallback callback,
+                           gpointer user_data)
+{
+    ask(self,
+        &(Question){ .log_id = log_id },
+        new_task(cancellable, callback, user_data, pd_store_get_anchors_async),
+        run_anchors,
+        unref_anchors);
+}
+
+GArray *
+pd_store_get_anchors_finish(PdStore *self,
+                            GAsyncResult *result,
+                            uint32_t *tick_unit_out,
+                            GError **error)
+{
+    const Question *question = g_task_get_task_data(G_TASK(result));
+    GArray *anchors = g_task_propagate_pointer(G_TASK(result), error);
+
+    if (anchors != NULL) {
+        *tick_unit_out = question->tick_unit;
+    }
+    return anchors;
+}
+
+static gpointer
+run_journal(gpointer data, PdDb *db, GError **error)
+{
+    Question *question = data;
+    PdQuery query = make_query(question, db);
+
+    return pd_query_read_journal(&query, question->after, question->before, &question->last, error);
+}
+
+void
+pd_store_read_journal_async(PdStore *self,
+                            uint64_t after,
+                            uint64_t upto,
+                            GCancellable *cancellable,
+                            GAsyncReadyCallback callback,
+                            gpointer user_data)
+{
+    ask(self,
+        &(Question){ .after = after, .before = upto },
+        new_task(cancellable, callback, user_data, pd_store_read_journal_async),
+        run_journal,
+        unref_bytes);
+}
+
+GBytes *
+pd_store_read_journal_finish(PdStore *self,
+                             GAsyncResult *result,
+                             uint64_t *last_out,
+                             GError **error)
+{
+    const Question *question = g_task_get_task_data(G_TASK(result));
+    GBytes *bytes = g_task_propagate_pointer(G_TASK(result), error);
+
+    if (bytes != NULL) {
+        *last_out = question->last;
+    }
+    return bytes;
+}
