@@ -1,0 +1,75 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "store/store.h"
+#include "treatment.h"
+
+/* A store in a directory of its own, with every call made to wait for its answer. */
+typedef struct {
+    char *directory; /* owned; removed with the rig */
+    PdStore *store;  /* NULL while closed */
+    PdStoreConfig config;
+    uint64_t head;       /* as told last */
+    uint32_t contiguous; /* as told last */
+    PdStoreState state;  /* as told last */
+    uint32_t n_durable;  /* times it was told */
+} Rig;
+
+/** Make a directory and open a store in it. */
+Rig *rig_new(void);
+
+/** Close, check that no process holds it, remove. */
+void rig_free(Rig *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Rig, rig_free)
+
+void rig_close(Rig *self);
+void rig_open(Rig *self);
+
+/** Open, expecting an error, which the caller owns. */
+GError *rig_open_fails(Rig *self);
+
+void rig_append(Rig *self, const Treatment *treatment, uint32_t number);
+void rig_append_all(Rig *self, const Treatment *treatment);
+void rig_flush(Rig *self);
+
+/** Sessions as listed, newest first. @filter: NULL for all. */
+GPtrArray *rig_list(Rig *self, const PdSessionFilter *filter, uint64_t before, uint32_t limit);
+
+/** NULL with @error set when it fails. */
+PdSession *rig_get(Rig *self, const char *id, GError **error);
+
+/** The session of a log by its number; fails the test when it is not there. */
+PdSession *rig_get_number(Rig *self, uint64_t log_id, uint32_t number);
+
+/** seq of the entry, 0 with @error set. */
+uint64_t rig_annotate(Rig *self, const char *id, const PdAnnotation *annotation, GError **error);
+
+bool rig_save_pen(Rig *self, const PdPenInfo *pen, GError **error);
+
+/** Length-delimited messages after a cursor; the cursor moves. */
+GBytes *rig_read_raw(Rig *self, const char *id, uint32_t *after, GError **error);
+GBytes *rig_read_journal(Rig *self, uint64_t *after, uint64_t upto, GError **error);
+
+/** All raw records of a session, concatenated. */
+GByteArray *rig_read_all_raw(Rig *self, const char *id);
+
+PdStoreHealth rig_health(Rig *self);
+
+/** Run the main context until @done says so or @limit_ms passed. False at the limit. */
+bool rig_wait(bool (*done)(gpointer data), gpointer data, uint32_t limit_ms);
+
+/** What a query gave, in the words of treatment_format(). */
+char *rig_format(const PdSession *session);
+
+/** State and missing ranges as "lossy 3-4:hole:flash-error". */
+char *rig_format_state(const PdSession *session);
+
+/** Path below the rig's directory. Owns: the caller. */
+char *rig_path(const Rig *self, const char *name);
+
+/** Run SQL on the closed store's index. */
+void rig_sql(const Rig *self, const char *sql);
+int64_t rig_sql_int(const Rig *self, const char *sql);
+
+void rig_remove_tree(const char *path);
