@@ -71,7 +71,7 @@ run(gpointer data)
 PdCheckpointer *
 pd_checkpointer_start(const char *path, PdDb *writer, GError **error)
 {
-    PdDb *db = pd_db_open(path, PD_DB_CHECKPOINTER, error);
+    PdDb *db = pd_db_open(path, PD_DB_CHECKPOINTER, NULL, error);
 
     if (db == NULL) {
         return NULL;

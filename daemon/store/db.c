@@ -50,7 +50,7 @@ pragmas_of(PdDbRole role)
     switch (role) {
     case PD_DB_WRITER:
         return "pragma journal_mode=wal; pragma synchronous=full; pragma wal_autocheckpoint=0;"
-               "pragma secure_delete=on; pragma cache_size=-1024; pragma busy_timeout=10000";
+               "pragma secure_delete=fast; pragma cache_size=-1024; pragma busy_timeout=10000";
     case PD_DB_READER:
         return "pragma query_only=on; pragma cache_size=-256; pragma busy_timeout=1000";
     case PD_DB_CHECKPOINTER:
@@ -59,23 +59,50 @@ pragmas_of(PdDbRole role)
     return "";
 }
 
+int
+pd_db_last_code(const PdDb *self)
+{
+    return self->last_code & 0xff;
+}
+
+void
+pd_db_clear_code(PdDb *self)
+{
+    self->last_code = SQLITE_OK;
+}
+
+void
+pd_db_keep_wal(PdDb *self, bool keep)
+{
+    sqlite3_db_config(self->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep ? 1 : 0, NULL);
+}
+
+sqlite3 *
+pd_db_handle(PdDb *self)
+{
+    return self->handle;
+}
+
 PdDb *
-pd_db_open(const char *path, PdDbRole role, GError **error)
+pd_db_open(const char *path, PdDbRole role, int *code_out, GError **error)
 {
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
                       (role == PD_DB_WRITER ? SQLITE_OPEN_CREATE : 0);
     g_autoptr(PdDb) self = g_new0(PdDb, 1);
 
     self->statements = g_hash_table_new_full(NULL, NULL, NULL, finalize);
-    if (sqlite3_open_v2(path, &self->handle, flags, NULL) != SQLITE_OK) {
+    bool ok = sqlite3_open_v2(path, &self->handle, flags, NULL) == SQLITE_OK;
+    if (!ok) {
         fail(self, path, error);
-        return NULL;
+    } else {
+        pd_db_keep_wal(self, role == PD_DB_WRITER);
+        sqlite3_extended_result_codes(self->handle, 1);
+        ok = pd_db_script(self, pragmas_of(role), error);
     }
-    sqlite3_extended_result_codes(self->handle, 1);
-    if (!pd_db_script(self, pragmas_of(role), error)) {
-        return NULL;
+    if (!ok && code_out != NULL) {
+        *code_out = pd_db_last_code(self);
     }
-    return g_steal_pointer(&self);
+    return ok ? g_steal_pointer(&self) : NULL;
 }
 
 void
@@ -87,18 +114,6 @@ pd_db_close(PdDb *self)
     g_hash_table_unref(self->statements);
     sqlite3_close(self->handle);
     g_free(self);
-}
-
-int
-pd_db_last_code(const PdDb *self)
-{
-    return self->last_code & 0xff;
-}
-
-sqlite3 *
-pd_db_handle(PdDb *self)
-{
-    return self->handle;
 }
 
 static PdStmt *

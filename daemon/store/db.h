@@ -23,12 +23,20 @@ typedef enum {
     PD_DB_CHECKPOINTER,
 } PdDbRole;
 
-/** Open. Errors: PD_ERROR_STORE. */
-PdDb *pd_db_open(const char *path, PdDbRole role, GError **error);
+/**
+ * Open. Errors: PD_ERROR_STORE.
+ *
+ * @code_out: SQLite's primary result code when it fails; may be NULL.
+ */
+PdDb *pd_db_open(const char *path, PdDbRole role, int *code_out, GError **error);
 void pd_db_close(PdDb *self);
 
-/** SQLite's primary result code of the last failure, SQLITE_OK when none. */
+/** Leave the WAL where it is when the last connection closes: it may be evidence (F12). */
+void pd_db_keep_wal(PdDb *self, bool keep);
+
+/** SQLite's primary result code of the last failure, SQLITE_OK when none since cleared. */
 int pd_db_last_code(const PdDb *self);
+void pd_db_clear_code(PdDb *self);
 
 sqlite3 *pd_db_handle(PdDb *self);
 

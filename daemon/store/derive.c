@@ -88,7 +88,7 @@ write_fold(PdLedger *ledger,
                      (int64_t)fold->contact_us,
                      (int64_t)fold->all_contact_us,
                      (int64_t)fold->n_passes,
-                     (int64_t)fold->first,
+                     (int64_t)session->number,
                      (int64_t)fold->n_bad,
                      definition,
                      session->place.raw_min,
@@ -219,7 +219,7 @@ trim(PdLedger *ledger, uint64_t opened_seq, const PdSessionView *view, GError **
 {
     return pd_db_run(ledger->db,
                      error,
-                     "delete from pass where opened_seq = ? and idx >= ?",
+                     "delete from pass where opened_seq = ? and idx > ?",
                      "ii",
                      (int64_t)opened_seq,
                      (int64_t)view->passes->len) &&
@@ -235,8 +235,8 @@ static bool
 write_parts(PdLedger *ledger, PdSessionFold *session, const PdSessionView *view, GError **error)
 {
     for (guint i = session->n_written_passes; i < view->passes->len; i++) {
-        if (!write_pass(
-                ledger, session->opened_seq, i, &g_array_index(view->passes, PenPass, i), error)) {
+        const PenPass *pass = &g_array_index(view->passes, PenPass, i);
+        if (!write_pass(ledger, session->opened_seq, i + 1, pass, error)) {
             return false;
         }
     }
@@ -289,11 +289,19 @@ write_entry(PdLedger *ledger,
     return pd_journal_append(ledger->db, &ledger->stamp, &entry, &seq, error);
 }
 
+/* Where its late records lie must be known even so. */
 static bool
-push_stored(void *user_data, uint32_t number, const uint8_t *record, size_t n_record)
+write_place_only(PdLedger *ledger, PdSessionFold *session, GError **error)
 {
-    pd_session_fold_take(user_data, record, n_record);
-    return true;
+    session->dirty = false;
+    session->is_urgent = false;
+    return pd_db_run(ledger->db,
+                     error,
+                     "update session set raw_min = ?, raw_max = ? where opened_seq = ?",
+                     "iii",
+                     session->place.raw_min,
+                     session->place.raw_max,
+                     (int64_t)session->opened_seq);
 }
 
 static bool
@@ -304,16 +312,12 @@ derive_one(PdLedger *ledger, PdSessionFold *session, bool *journaled_out, GError
     PdSessionView view;
 
     if (session->needs_fold || session->tick_unit != log->tick_unit) {
-        pd_session_fold_reset(session, &ledger->config, log->tick_unit);
-        if (!pd_records_walk(ledger->db,
-                             ledger->raw_directory,
-                             &session->place,
-                             0,
-                             push_stored,
-                             session,
-                             error)) {
+        if (!pd_ledger_fold_again(ledger, session, error)) {
             return false;
         }
+    }
+    if (session->is_unreadable) {
+        return write_place_only(ledger, session, error);
     }
     pd_session_fold_look(session, &view);
     const bool ok = pd_verdict_judge(ledger, log, session, &view.fold, &verdict, error) &&

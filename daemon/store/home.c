@@ -45,6 +45,17 @@ take_lock(PdHome *self, GError **error)
     return true;
 }
 
+static void
+sync_directory(const char *path)
+{
+    const int fd = g_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd >= 0) {
+        (void)fsync(fd);
+        close(fd);
+    }
+}
+
 static bool
 make_directories(PdHome *self, GError **error)
 {
@@ -64,7 +75,12 @@ pd_home_enter(PdHome *self, const char *state, GError **error)
     if (g_mkdir_with_parents(state, 0700) != 0) {
         return fail(error, state);
     }
-    return take_lock(self, error) && make_directories(self, error);
+    if (!take_lock(self, error) || !make_directories(self, error)) {
+        return false;
+    }
+    sync_directory(self->store);
+    sync_directory(self->state);
+    return true;
 }
 
 void
@@ -80,17 +96,6 @@ pd_home_leave(PdHome *self)
     g_free(self->moved_to);
     memset(self, 0, sizeof *self);
     self->lock_fd = -1;
-}
-
-static void
-sync_directory(const char *path)
-{
-    const int fd = g_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (fd >= 0) {
-        (void)fsync(fd);
-        close(fd);
-    }
 }
 
 static bool
@@ -150,27 +155,48 @@ check_pages(PdDb *db, GError **error)
     return true;
 }
 
+static bool
+is_damage(int code)
+{
+    return code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_ERROR ||
+           code == SQLITE_OK;
+}
+
+/* A WAL beside a file that is not there: SQLite would delete it (F12). */
+static bool
+has_orphaned_wal(PdHome *self)
+{
+    g_autofree char *wal_path = g_strconcat(self->index, "-wal", NULL);
+    GStatBuf index;
+    GStatBuf wal;
+
+    return g_stat(wal_path, &wal) == 0 && wal.st_size > 0 &&
+           (g_stat(self->index, &index) != 0 || index.st_size == 0);
+}
+
 /* @damaged_out: what failed is the content, not the disk or the permissions. */
 static PdDb *
 try_open(PdHome *self, bool *damaged_out, GError **error)
 {
     g_autofree char *suspect = suspect_path(self);
     const bool is_suspect = g_file_test(suspect, G_FILE_TEST_EXISTS);
-    g_autoptr(PdDb) db = NULL;
-
-    *damaged_out = false;
     g_autoptr(GError) local = NULL;
-    db = pd_db_open(self->index, PD_DB_WRITER, &local);
+    int code = SQLITE_OK;
+
+    *damaged_out = has_orphaned_wal(self);
+    if (*damaged_out) {
+        g_set_error(error, PD_ERROR, PD_ERROR_STORE, "%s is gone but its WAL", self->index);
+        return NULL;
+    }
+    g_autoptr(PdDb) db = pd_db_open(self->index, PD_DB_WRITER, &code, &local);
     if (db != NULL && pd_schema_ensure(db, &local) &&
         pd_db_script(db, "select 1 from meta, journal, session, raw limit 1", &local) &&
         (!is_suspect || check_pages(db, &local))) {
         g_unlink(suspect);
         return g_steal_pointer(&db);
     }
-    const int code = db == NULL ? SQLITE_CORRUPT : pd_db_last_code(db);
-    *damaged_out = g_error_matches(local, PD_ERROR, PD_ERROR_STORE) &&
-                   (code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_OK ||
-                    code == SQLITE_ERROR);
+    code = db != NULL ? pd_db_last_code(db) : code;
+    *damaged_out = g_error_matches(local, PD_ERROR, PD_ERROR_STORE) && is_damage(code);
     g_propagate_error(error, g_steal_pointer(&local));
     return NULL;
 }
@@ -180,12 +206,19 @@ pd_home_open_index(PdHome *self, GError **error)
 {
     g_autoptr(GError) local = NULL;
     bool damaged = false;
+    bool migrated = false;
 
+    if (!has_orphaned_wal(self) && !pd_schema_upgrade(self->index, &migrated, error)) {
+        return NULL;
+    }
     PdDb *db = try_open(self, &damaged, &local);
+    if (db != NULL && !migrated) {
+        pd_schema_drop_old(self->index);
+    }
     if (db != NULL) {
         return db;
     }
-    if (!damaged || !g_file_test(self->index, G_FILE_TEST_EXISTS)) {
+    if (!damaged) {
         g_propagate_error(error, g_steal_pointer(&local));
         return NULL;
     }

@@ -9,6 +9,11 @@
 #include "core/wire.h"
 #include "util/error.h"
 
+#include <string.h>
+
+#define LOADS_PER_BATCH 8u    /* sessions read back only to compare a duplicate */
+#define CONFLICTS_KEPT  1024u /* per log; beyond, they are only counted */
+
 static guint
 hash_session(gconstpointer key)
 {
@@ -152,12 +157,30 @@ load_tail(PdLedger *self, GError **error)
     return true;
 }
 
+static bool
+load_next_rowid(PdLedger *self, GError **error)
+{
+    int64_t last = 0;
+
+    if (!pd_db_get_int(self->db,
+                       0,
+                       &last,
+                       error,
+                       "select max(coalesce((select max(rowid) from raw), 0),"
+                       " coalesce((select value from meta where key = 'folded_rowid'), 0))")) {
+        return false;
+    }
+    self->next_rowid = last + 1;
+    return true;
+}
+
 bool
 pd_ledger_reload(PdLedger *self, GError **error)
 {
     g_hash_table_remove_all(self->sessions);
     g_hash_table_remove_all(self->logs);
-    return load_logs(self, error) && load_causes(self, error) && load_tail(self, error);
+    return load_next_rowid(self, error) && load_logs(self, error) && load_causes(self, error) &&
+           load_tail(self, error);
 }
 
 static bool
@@ -186,14 +209,41 @@ push_stored(void *user_data, uint32_t number, const uint8_t *record, size_t n_re
     return true;
 }
 
-/* Fold again from everything stored. */
-static bool
-fold_again(PdLedger *self, PdSessionFold *session, GError **error)
+bool
+pd_ledger_fold_again(PdLedger *self, PdSessionFold *session, GError **error)
 {
+    g_autoptr(GError) local = NULL;
+
     pd_session_fold_reset(
         session, &self->config, pd_ledger_get_log(self, session->log_id)->tick_unit);
-    return pd_records_walk(
-        self->db, self->raw_directory, &session->place, 0, push_stored, session, error);
+    if (pd_records_walk(
+            self->db, self->raw_directory, &session->place, 0, push_stored, session, &local)) {
+        return true;
+    }
+    if (!g_error_matches(local, PD_ERROR, PD_ERROR_MALFORMED)) {
+        g_propagate_error(error, g_steal_pointer(&local));
+        return false;
+    }
+    /* One damaged block must not stop everybody else's records. */
+    g_warning("session %u of log %016" G_GINT64_MODIFIER "x stays as it was: %s",
+              session->number,
+              session->log_id,
+              local->message);
+    session->is_unreadable = true;
+    return true;
+}
+
+static bool
+load_session(PdLedger *self, PdSessionFold *session, GError **error)
+{
+    if (!find_row(self, session, error)) {
+        return false;
+    }
+    if (session->opened_seq != 0 &&
+        !pd_record_place_load(self->db, session->opened_seq, &session->place, error)) {
+        return false;
+    }
+    return pd_ledger_fold_again(self, session, error);
 }
 
 PdSessionFold *
@@ -208,16 +258,13 @@ pd_ledger_get_session(PdLedger *self, uint64_t log_id, uint32_t number, GError *
     session = pd_session_fold_new(log_id, number);
     session->place.log_id = log_id;
     session->place.session = number;
-    bool ok = find_row(self, session, error);
-    if (ok && session->opened_seq != 0) {
-        ok = pd_record_place_load(self->db, session->opened_seq, &session->place, error);
-    }
-    if (!ok || !fold_again(self, session, error)) {
+    if (!load_session(self, session, error)) {
         pd_session_fold_free(session);
         return NULL;
     }
     session->dirty = false;
     session->is_urgent = session->opened_seq == 0;
+    session->touched_us = g_get_monotonic_time();
     g_hash_table_insert(self->sessions, session, session);
     return session;
 }
@@ -228,33 +275,93 @@ pd_ledger_drop_session(PdLedger *self, PdSessionFold *session)
     g_hash_table_remove(self->sessions, session);
 }
 
+/* Whether what is stored outside any session under @number are these bytes. */
+static bool
+is_same_outside(PdLedger *self,
+                uint64_t log_id,
+                uint32_t number,
+                const uint8_t *record,
+                size_t n_record,
+                bool *same_out,
+                GError **error)
+{
+    g_autoptr(PdStmt) stmt = pd_db_query(self->db,
+                                         error,
+                                         "select bytes from raw where session = 0 and log_id = ?"
+                                         " and number = ?",
+                                         "ii",
+                                         (int64_t)log_id,
+                                         (int64_t)number);
+    const int got = stmt == NULL ? -1 : pd_db_step(self->db, stmt, error);
+
+    *same_out = got > 0 && (size_t)sqlite3_column_bytes(stmt, 0) == n_record &&
+                memcmp(sqlite3_column_blob(stmt, 0), record, n_record) == 0;
+    return got >= 0;
+}
+
+/* A record says its session, so one that is not in there was stored with other bytes. */
+static bool
+is_same_inside(PdLedger *self,
+               uint64_t log_id,
+               uint32_t number,
+               uint32_t session_number,
+               uint32_t crc,
+               bool *same_out,
+               GError **error)
+{
+    const PdSessionFold key = { .log_id = log_id, .number = session_number };
+    uint32_t kept = 0;
+
+    if (!g_hash_table_contains(self->sessions, &key) && self->n_loads++ >= LOADS_PER_BATCH) {
+        *same_out = true;
+        return true;
+    }
+    PdSessionFold *session = pd_ledger_get_session(self, log_id, session_number, error);
+    if (session == NULL) {
+        return false;
+    }
+    *same_out =
+        session->is_unreadable || (pd_session_fold_get_crc(session, number, &kept) && kept == crc);
+    if (session->opened_seq == 0 && session->place.raw_min == 0) {
+        pd_ledger_drop_session(self, session);
+    }
+    return true;
+}
+
 /* A number that is stored already: the same bytes are nothing new, others are kept too. */
 static bool
 take_again(PdLedger *self,
            uint64_t log_id,
            uint32_t number,
-           PdSessionFold *session,
+           uint32_t session_number,
            const uint8_t *record,
            size_t n_record,
            GError **error)
 {
     const uint32_t crc = (uint32_t)pen_wire_get(record + n_record - PEN_RECORD_CRC_SIZE, 4);
-    uint32_t kept = 0;
+    bool same = false;
+    const bool ok = session_number == 0
+                        ? is_same_outside(self, log_id, number, record, n_record, &same, error)
+                        : is_same_inside(self, log_id, number, session_number, crc, &same, error);
 
-    self->counts.n_duplicates++;
-    if (session == NULL || !pd_session_fold_get_crc(session, number, &kept) || kept == crc) {
-        return true;
+    if (!ok || same) {
+        self->counts.n_duplicates += same ? 1 : 0;
+        return ok;
     }
     self->counts.n_conflicts++;
     return pd_db_run(self->db,
                      error,
-                     "insert into conflict (log_id, number, wall_us, bytes) values (?, ?, ?, ?)",
-                     "iiib",
+                     "insert or ignore into conflict (log_id, number, crc, wall_us, bytes)"
+                     " select ?1, ?2, ?3, ?4, ?5 where ?6 >"
+                     " (select count(*) from conflict where log_id = ?1)",
+                     "iiiibi",
                      (int64_t)log_id,
                      (int64_t)number,
+                     (int64_t)crc,
                      self->stamp.wall_us,
                      record,
-                     n_record);
+                     n_record,
+                     (int64_t)CONFLICTS_KEPT);
 }
 
 static bool
@@ -269,13 +376,22 @@ insert_raw(PdLedger *self,
     self->counts.n_records++;
     return pd_db_run(self->db,
                      error,
-                     "insert into raw (log_id, number, session, bytes) values (?, ?, ?, ?)",
-                     "iiib",
+                     "insert into raw (rowid, log_id, number, session, bytes)"
+                     " values (?, ?, ?, ?, ?)",
+                     "iiiib",
+                     self->next_rowid++,
                      (int64_t)log_id,
                      (int64_t)number,
                      (int64_t)session,
                      record,
                      n_record);
+}
+
+static bool
+take_outside(PdLedger *self, PdLog *log, uint32_t number, GError **error)
+{
+    pen_ranges_add(&log->outside, number, number);
+    return pd_ledger_touch_before(self, log->log_id, number, error);
 }
 
 bool
@@ -285,30 +401,29 @@ pd_ledger_take_record(
     PdLog *log = pd_ledger_get_log(self, log_id);
     const uint32_t number = (uint32_t)pen_wire_get(record + 6, 4);
     const uint32_t said = (uint32_t)pen_wire_get(record + 10, 4);
-    const uint32_t number_of_session = said > number ? 0 : said;
-    PdSessionFold *session = NULL;
+    const uint32_t session_number = said > number ? 0 : said;
 
-    if (number_of_session != 0) {
-        session = pd_ledger_get_session(self, log_id, number_of_session, error);
-        if (session == NULL) {
-            return false;
-        }
-    }
     if (pen_ranges_contains(&log->stored, number)) {
-        return take_again(self, log_id, number, session, record, n_record, error);
+        return take_again(self, log_id, number, session_number, record, n_record, error);
     }
-    if (!insert_raw(self, log_id, number, number_of_session, record, n_record, error)) {
-        return false;
+    self->counts.n_bad += said > number ? 1 : 0;
+    if (!pen_ranges_add(&log->stored, number, number)) {
+        /* Numbers so scattered are no log's: what cannot be remembered is not kept. */
+        self->counts.n_bad++;
+        return true;
     }
     log->dirty = true;
     log->changed = true;
-    pen_ranges_add(&log->stored, number, number);
-    if (session == NULL) {
-        self->counts.n_bad += said == 0 ? 0 : 1;
-        pen_ranges_add(&log->outside, number, number);
-        return pd_ledger_touch_before(self, log_id, number, error);
+    if (session_number == 0) {
+        return insert_raw(self, log_id, number, 0, record, n_record, error) &&
+               take_outside(self, log, number, error);
     }
-    const int64_t rowid = sqlite3_last_insert_rowid(pd_db_handle(self->db));
+    PdSessionFold *session = pd_ledger_get_session(self, log_id, session_number, error);
+    if (session == NULL ||
+        !insert_raw(self, log_id, number, session_number, record, n_record, error)) {
+        return false;
+    }
+    const int64_t rowid = self->next_rowid - 1;
     session->place.raw_min = session->place.raw_min == 0 ? rowid : session->place.raw_min;
     session->place.raw_max = rowid;
     session->touched_us = g_get_monotonic_time();
@@ -431,12 +546,14 @@ pd_ledger_add_anchor(PdLedger *self, uint64_t log_id, const PenAnchor *anchor, G
                    (int64_t)anchor->error_us)) {
         return false;
     }
-    /* Times of recent sessions of this boot may now be better, or known at all. */
+    /* Times of recent sessions of this boot may now be better, or known at all; one of an
+     * earlier boot is over. */
     g_autoptr(PdStmt) stmt = pd_db_query(self->db,
                                          error,
-                                         "select number from (select number, boot from session"
-                                         " where log_id = ? order by number desc limit 64)"
-                                         " where boot = ?",
+                                         "select number from (select number, boot, state"
+                                         " from session where log_id = ?1"
+                                         " order by number desc limit 64)"
+                                         " where boot = ?2 or (boot < ?2 and state = 'open')",
                                          "ii",
                                          (int64_t)log_id,
                                          (int64_t)anchor->boot);
@@ -494,7 +611,8 @@ pd_ledger_write_numbers(PdLedger *self, GError **error)
     }
     return pd_db_run(self->db,
                      error,
-                     "insert into meta (key, value) select 'folded_rowid', coalesce(max(rowid), 0)"
-                     " from raw where true on conflict (key) do update set value = excluded.value",
-                     "");
+                     "insert into meta (key, value) values ('folded_rowid', ?)"
+                     " on conflict (key) do update set value = excluded.value",
+                     "i",
+                     self->next_rowid - 1);
 }

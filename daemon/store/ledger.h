@@ -26,6 +26,7 @@ typedef struct {
     PdJournalStamp stamp;
     GHashTable *logs;     /* owned; &log_id to PdLog */
     GHashTable *sessions; /* owned; PdSessionFold as its own key */
+    int64_t next_rowid;   /* of raw; never one twice, so that "folded up to" stays true */
     PdLedgerCounts counts;
     uint32_t n_loads; /* sessions read back only to compare a duplicate, in this batch */
 } PdLedger;
@@ -69,6 +70,12 @@ bool pd_ledger_write_log(PdLedger *self, const PdLog *log, GError **error);
 
 /** The sets of every log that changed since. */
 bool pd_ledger_write_numbers(PdLedger *self, GError **error);
+
+/**
+ * Fold a session from everything stored. One whose sealed block is damaged is marked
+ * unreadable, which is no error.
+ */
+bool pd_ledger_fold_again(PdLedger *self, PdSessionFold *session, GError **error);
 
 /** Forget a session's fold; it is loaded again when a record comes. */
 void pd_ledger_drop_session(PdLedger *self, PdSessionFold *session);

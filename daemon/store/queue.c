@@ -97,6 +97,14 @@ pd_queue_append(PdQueue *self, uint64_t log_id, const uint8_t *record, size_t n_
 }
 
 void
+pd_queue_count_dropped(PdQueue *self)
+{
+    pd_lock_enter(&self->lock);
+    self->n_dropped++;
+    pd_lock_leave(&self->lock);
+}
+
+void
 pd_queue_submit(PdQueue *self, const PdJob *job)
 {
     pd_lock_enter(&self->lock);

@@ -41,6 +41,9 @@ void pd_queue_free(PdQueue *self);
 /** As pd_store_append(). Any thread. */
 bool pd_queue_append(PdQueue *self, uint64_t log_id, const uint8_t *record, size_t n_record);
 
+/** Count something that was not worth queueing. */
+void pd_queue_count_dropped(PdQueue *self);
+
 /** Queue a job. Owns: takes the content of @job. Any thread. */
 void pd_queue_submit(PdQueue *self, const PdJob *job);
 

@@ -24,8 +24,11 @@ static const char *const schema_1 =
     /* Facts. */
     "create table raw (rowid integer primary key, log_id integer not null,"
     " number integer not null, session integer not null, bytes blob not null);"
-    "create table conflict (rowid integer primary key, log_id integer not null,"
-    " number integer not null, wall_us integer not null, bytes blob not null);"
+    /* Records outside any session are few; those of one are compared in memory. */
+    "create index raw_outside on raw (log_id, number) where session = 0;"
+    "create table conflict (log_id integer not null, number integer not null,"
+    " crc integer not null, wall_us integer not null, bytes blob not null,"
+    " primary key (log_id, number, crc)) without rowid;"
     "create table damaged (log_id integer not null, number integer not null,"
     " bytes blob not null, primary key (log_id, number)) without rowid;"
     "create table settled (log_id integer not null, first integer not null,"
@@ -80,6 +83,9 @@ static const char *const schema_1 =
     "pragma user_version = 1;"
     "commit";
 
+/* From version 1 on, in order. There is none yet: the last one only ends the table. */
+static const PdMigration migrations[] = { { NULL } };
+
 static bool
 get_version(PdDb *db, int64_t *version_out, GError **error)
 {
@@ -93,7 +99,7 @@ pd_schema_read_version(const char *path, int64_t *version_out, GError **error)
     if (!g_file_test(path, G_FILE_TEST_EXISTS)) {
         return true;
     }
-    g_autoptr(PdDb) db = pd_db_open(path, PD_DB_READER, error);
+    g_autoptr(PdDb) db = pd_db_open(path, PD_DB_WRITER, NULL, error);
     return db != NULL && get_version(db, version_out, error);
 }
 
@@ -115,15 +121,29 @@ sync_path(const char *path, int flags, GError **error)
 static bool
 copy_into(const char *path, const char *copy_path, GError **error)
 {
-    g_autoptr(PdDb) db = pd_db_open(path, PD_DB_WRITER, error);
+    g_autofree char *wal_path = g_strconcat(path, "-wal", NULL);
+    g_autoptr(PdDb) db = pd_db_open(path, PD_DB_WRITER, NULL, error);
 
-    return db != NULL && pd_db_run(db, error, "vacuum into ?", "t", copy_path);
+    if (db == NULL) {
+        return false;
+    }
+    pd_db_keep_wal(db, false);
+    if (!pd_db_run(db, error, "vacuum into ?", "t", copy_path)) {
+        return false;
+    }
+    pd_db_close(g_steal_pointer(&db));
+    /* A WAL left behind would be applied to the copy that takes the file's name. */
+    if (g_file_test(wal_path, G_FILE_TEST_EXISTS)) {
+        g_set_error(error, PD_ERROR, PD_ERROR_STORE, "%s is still in use", path);
+        return false;
+    }
+    return true;
 }
 
 static bool
 run_steps(const char *path, const PdMigration *steps, int64_t target, GError **error)
 {
-    g_autoptr(PdDb) db = pd_db_open(path, PD_DB_WRITER, error);
+    g_autoptr(PdDb) db = pd_db_open(path, PD_DB_WRITER, NULL, error);
     int64_t version = 0;
 
     if (db == NULL || !get_version(db, &version, error) ||
@@ -165,7 +185,6 @@ pd_schema_migrate(const char *path, const PdMigration *steps, int64_t target, GE
     }
     g_unlink(copy_path);
     g_autofree char *old_path = g_strdup_printf("%s.v%" G_GINT64_FORMAT, path, version);
-    /* The writer's close in copy_into checkpoints, so the original is whole without a WAL. */
     if (!copy_into(path, copy_path, error) || !run_steps(copy_path, steps, target, error) ||
         !sync_path(copy_path, 0, error)) {
         return false;
@@ -176,6 +195,31 @@ pd_schema_migrate(const char *path, const PdMigration *steps, int64_t target, GE
         return false;
     }
     return rename_to(copy_path, path, error) && sync_path(directory, O_DIRECTORY, error);
+}
+
+bool
+pd_schema_upgrade(const char *path, bool *done_out, GError **error)
+{
+    g_autoptr(GError) unreadable = NULL;
+    int64_t version = 0;
+
+    *done_out = false;
+    /* What cannot be read is for the opening to judge. */
+    if (!pd_schema_read_version(path, &version, &unreadable) || version <= 0 ||
+        version >= PD_SCHEMA_VERSION) {
+        return true;
+    }
+    *done_out = true;
+    return pd_schema_migrate(path, migrations, PD_SCHEMA_VERSION, error);
+}
+
+void
+pd_schema_drop_old(const char *path)
+{
+    for (int version = 1; version < PD_SCHEMA_VERSION; version++) {
+        g_autofree char *old_path = g_strdup_printf("%s.v%d", path, version);
+        (void)g_unlink(old_path);
+    }
 }
 
 bool

@@ -21,6 +21,12 @@ bool pd_schema_ensure(PdDb *db, GError **error);
 /** Version of the file at @path; 0 when it is new or absent. */
 bool pd_schema_read_version(const char *path, int64_t *version_out, GError **error);
 
+/** Migrate an older file to PD_SCHEMA_VERSION; @done_out: whether there was a need. */
+bool pd_schema_upgrade(const char *path, bool *done_out, GError **error);
+
+/** Delete what migrations kept, once a start went well without one. */
+void pd_schema_drop_old(const char *path);
+
 /**
  * Bring the file at @path to @target by steps run in one transaction on a copy, which
  * then takes its name; the original stays beside it as <path>.v<version>.

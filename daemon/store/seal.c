@@ -7,11 +7,14 @@
 #include "store/seal.h"
 
 #include "store/segment.h"
+#include "util/error.h"
 
-#define LOOK_US          (60 * G_USEC_PER_SEC)
-#define OLD_US           (INT64_C(86400) * G_USEC_PER_SEC)
-#define MANY_ROWS        40000 /* about 4 MiB of tail */
-#define SESSIONS_AT_ONCE 32
+#define LOOK_US              (60 * G_USEC_PER_SEC)
+#define OLD_US               (INT64_C(86400) * G_USEC_PER_SEC)
+#define MANY_ROWS            40000 /* about 4 MiB of tail */
+#define SESSIONS_AT_ONCE     32
+#define SEGMENT_ENOUGH_BYTES (4u << 20)  /* so that no commit waits long behind sealing */
+#define SESSION_MAX_BYTES    (64u << 20) /* a longer one stays in the tail */
 
 typedef struct {
     uint64_t opened_seq;
@@ -27,8 +30,20 @@ sealed_clear(gpointer data)
 static bool
 append_record(void *user_data, uint32_t number, const uint8_t *record, size_t n_record)
 {
-    g_byte_array_append(user_data, record, (guint)n_record);
-    return true;
+    GByteArray *records = user_data;
+
+    g_byte_array_append(records, record, (guint)n_record);
+    return records->len <= SESSION_MAX_BYTES;
+}
+
+/* What is in memory only is not sealed. */
+static bool
+is_dirty(PdLedger *ledger, uint64_t log_id, uint32_t number)
+{
+    const PdSessionFold key = { .log_id = log_id, .number = number };
+    const PdSessionFold *session = g_hash_table_lookup(ledger->sessions, &key);
+
+    return session != NULL && (session->dirty || session->is_unreadable);
 }
 
 /* Settled sessions with rows in the tail; late ones of a sealed session go along. */
@@ -39,7 +54,7 @@ choose(PdLedger *ledger, GError **error)
     g_autoptr(PdStmt) stmt =
         pd_db_query(ledger->db,
                     error,
-                    "select opened_seq from session where raw_min > 0"
+                    "select opened_seq, log_id, number from session where raw_min > 0"
                     " and state in ('complete', 'lossy') order by raw_min limit ?",
                     "i",
                     (int64_t)SESSIONS_AT_ONCE);
@@ -48,26 +63,56 @@ choose(PdLedger *ledger, GError **error)
     g_array_set_clear_func(chosen, sealed_clear);
     while (stmt != NULL && (got = pd_db_step(ledger->db, stmt, error)) > 0) {
         const Sealed sealed = { .opened_seq = (uint64_t)sqlite3_column_int64(stmt, 0) };
-        g_array_append_val(chosen, sealed);
+        if (!is_dirty(ledger,
+                      (uint64_t)sqlite3_column_int64(stmt, 1),
+                      (uint32_t)sqlite3_column_int64(stmt, 2))) {
+            g_array_append_val(chosen, sealed);
+        }
     }
     return stmt != NULL && got == 0 ? g_steal_pointer(&chosen) : NULL;
 }
 
+/* Returns whether it went in; false without an error: it stays in the tail. */
+static bool
+add_session(
+    PdLedger *ledger, PdSegmentWriter *segment, Sealed *sealed, size_t *n_bytes, GError **error)
+{
+    g_autoptr(GByteArray) records = g_byte_array_new();
+    g_autoptr(GError) local = NULL;
+
+    if (!pd_record_place_load(ledger->db, sealed->opened_seq, &sealed->place, error)) {
+        return false;
+    }
+    if (!pd_records_walk(
+            ledger->db, ledger->raw_directory, &sealed->place, 0, append_record, records, &local)) {
+        if (!g_error_matches(local, PD_ERROR, PD_ERROR_MALFORMED)) {
+            g_propagate_error(error, g_steal_pointer(&local));
+        }
+        return false;
+    }
+    *n_bytes += records->len;
+    return records->len <= SESSION_MAX_BYTES &&
+           pd_segment_add(segment, records->data, records->len, &sealed->place, error);
+}
+
+/* Leaves in @chosen what is in the segment. */
 static bool
 write_segment(PdLedger *ledger, PdSegmentWriter *segment, GArray *chosen, GError **error)
 {
-    for (guint i = 0; i < chosen->len; i++) {
-        Sealed *sealed = &g_array_index(chosen, Sealed, i);
-        g_autoptr(GByteArray) records = g_byte_array_new();
-        if (!pd_record_place_load(ledger->db, sealed->opened_seq, &sealed->place, error) ||
-            !pd_records_walk(ledger->db,
-                             ledger->raw_directory,
-                             &sealed->place,
-                             0,
-                             append_record,
-                             records,
-                             error) ||
-            !pd_segment_add(segment, records->data, records->len, &sealed->place, error)) {
+    size_t n_bytes = 0;
+    guint i = 0;
+
+    while (i < chosen->len) {
+        GError *local = NULL;
+        if (n_bytes > SEGMENT_ENOUGH_BYTES) {
+            g_array_set_size(chosen, i);
+        } else if (add_session(
+                       ledger, segment, &g_array_index(chosen, Sealed, i), &n_bytes, &local)) {
+            i++;
+        } else if (local == NULL) {
+            g_array_remove_index(chosen, i);
+        } else {
+            g_propagate_error(error, local);
             return false;
         }
     }
@@ -115,7 +160,7 @@ record_places(PdLedger *ledger, const GArray *chosen, GError **error)
             return false;
         }
     }
-    return pd_ledger_write_numbers(ledger, error) && pd_db_script(ledger->db, "commit", error);
+    return pd_db_script(ledger->db, "commit", error);
 }
 
 /* Memory still thinks the rows are in the tail. */
@@ -133,41 +178,17 @@ forget_sealed(PdLedger *ledger, const GArray *chosen)
 }
 
 static bool
-any_dirty(PdLedger *ledger)
+seal_chosen(PdLedger *ledger, GArray *chosen, GError **error)
 {
-    GHashTableIter iter;
-    gpointer value = NULL;
-
-    g_hash_table_iter_init(&iter, ledger->sessions);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        if (((const PdSessionFold *)value)->dirty) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool
-pd_seal_now(PdLedger *ledger, GError **error)
-{
-    if (any_dirty(ledger)) {
-        return true;
-    }
-    g_autoptr(GArray) chosen = choose(ledger, error);
-    if (chosen == NULL) {
-        return false;
-    }
-    if (chosen->len == 0) {
-        return true;
-    }
     PdSegmentWriter *segment =
         pd_segment_begin(ledger->raw_directory, ledger->stamp.wall_us, error);
+
     if (segment == NULL) {
         return false;
     }
-    if (!write_segment(ledger, segment, chosen, error)) {
+    if (!write_segment(ledger, segment, chosen, error) || chosen->len == 0) {
         pd_segment_abandon(segment);
-        return false;
+        return chosen->len == 0;
     }
     if (!pd_segment_commit(segment, error)) {
         return false;
@@ -178,6 +199,14 @@ pd_seal_now(PdLedger *ledger, GError **error)
     }
     forget_sealed(ledger, chosen);
     return true;
+}
+
+bool
+pd_seal_now(PdLedger *ledger, GError **error)
+{
+    g_autoptr(GArray) chosen = choose(ledger, error);
+
+    return chosen != NULL && (chosen->len == 0 || seal_chosen(ledger, chosen, error));
 }
 
 static bool

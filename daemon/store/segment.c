@@ -109,7 +109,7 @@ pd_segment_begin(const char *raw_directory, int64_t wall_us, GError **error)
     self->name = choose_name(raw_directory, wall_us);
     self->temp_path = g_build_filename(raw_directory, "sealing.tmp", NULL);
     self->index = g_byte_array_new();
-    self->fd = g_open(self->temp_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    self->fd = g_open(self->temp_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (self->fd < 0) {
         fail(error, self->temp_path);
         free_writer(self);
@@ -140,21 +140,51 @@ decompress(const uint8_t *bytes, size_t n_bytes, const uint8_t sha256[32], GErro
 
     if (n_out == ZSTD_CONTENTSIZE_ERROR || n_out == ZSTD_CONTENTSIZE_UNKNOWN ||
         n_out > BLOCK_MAX_BYTES) {
-        g_set_error(error, PD_ERROR, PD_ERROR_STORE, "a sealed block is damaged");
+        g_set_error(error, PD_ERROR, PD_ERROR_MALFORMED, "a sealed block is damaged");
         return NULL;
     }
     g_autofree uint8_t *out = g_try_malloc(n_out + 1);
     const size_t n_got = out == NULL ? 0 : ZSTD_decompress(out, n_out, bytes, n_bytes);
     if (out == NULL || ZSTD_isError(n_got) || n_got != n_out) {
-        g_set_error(error, PD_ERROR, PD_ERROR_STORE, "a sealed block cannot be read");
+        g_set_error(error, PD_ERROR, PD_ERROR_MALFORMED, "a sealed block cannot be read");
         return NULL;
     }
     hash_bytes(out, n_got, digest);
     if (memcmp(digest, sha256, sizeof digest) != 0) {
-        g_set_error(error, PD_ERROR, PD_ERROR_STORE, "the hash of a sealed block is wrong");
+        g_set_error(error, PD_ERROR, PD_ERROR_MALFORMED, "the hash of a sealed block is wrong");
         return NULL;
     }
     return g_bytes_new_take(g_steal_pointer(&out), n_got);
+}
+
+static bool
+read_at(int fd, uint8_t *bytes, size_t n_bytes, uint64_t offset)
+{
+    while (n_bytes > 0) {
+        const ssize_t n = pread(fd, bytes, n_bytes, (off_t)offset);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return false;
+        }
+        bytes += n;
+        n_bytes -= (size_t)n;
+        offset += (uint64_t)n;
+    }
+    return true;
+}
+
+static GBytes *
+read_block(int fd, uint64_t offset, uint64_t size, const uint8_t sha256[32], GError **error)
+{
+    g_autofree uint8_t *frame = g_malloc(size);
+
+    if (!read_at(fd, frame, size, offset)) {
+        g_set_error(error, PD_ERROR, PD_ERROR_MALFORMED, "a sealed block is cut short");
+        return NULL;
+    }
+    return decompress(frame, size, sha256, error);
 }
 
 static void
@@ -191,11 +221,6 @@ pd_segment_add(PdSegmentWriter *self,
     place->block_size = n_frame;
     g_free(place->segment);
     place->segment = g_strdup(self->name);
-    /* Only what was read back is believed. */
-    g_autoptr(GBytes) again = decompress(frame, n_frame, place->block_sha256, error);
-    if (again == NULL) {
-        return false;
-    }
     append_index(self, place);
     return write_all(self, frame, n_frame, error);
 }
@@ -228,6 +253,22 @@ sync_directory(const char *path, GError **error)
     return ok;
 }
 
+/* Only what was read back is believed. */
+static bool
+verify(PdSegmentWriter *self, GError **error)
+{
+    (void)posix_fadvise(self->fd, 0, 0, POSIX_FADV_DONTNEED);
+    for (uint32_t i = 0; i < self->n_blocks; i++) {
+        const uint8_t *entry = self->index->data + (size_t)i * ENTRY_SIZE;
+        g_autoptr(GBytes) block = read_block(
+            self->fd, pen_wire_get(entry + 12, 8), pen_wire_get(entry + 20, 8), entry + 28, error);
+        if (block == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool
 pd_segment_commit(PdSegmentWriter *self, GError **error)
 {
@@ -237,6 +278,7 @@ pd_segment_commit(PdSegmentWriter *self, GError **error)
     if (ok && fsync(self->fd) != 0) {
         ok = fail(error, self->temp_path);
     }
+    ok = ok && verify(self, error);
     if (ok && g_rename(self->temp_path, path) != 0) {
         ok = fail(error, path);
     }
@@ -249,44 +291,23 @@ pd_segment_commit(PdSegmentWriter *self, GError **error)
     return true;
 }
 
-static bool
-read_at(int fd, uint8_t *bytes, size_t n_bytes, uint64_t offset)
-{
-    while (n_bytes > 0) {
-        const ssize_t n = pread(fd, bytes, n_bytes, (off_t)offset);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return false;
-        }
-        bytes += n;
-        n_bytes -= (size_t)n;
-        offset += (uint64_t)n;
-    }
-    return true;
-}
-
 GBytes *
 pd_segment_read_block(const char *raw_directory, const PdRecordPlace *place, GError **error)
 {
     g_autofree char *path = g_build_filename(raw_directory, place->segment, NULL);
 
     if (place->block_size == 0 || place->block_size > BLOCK_MAX_BYTES) {
-        g_set_error(error, PD_ERROR, PD_ERROR_STORE, "%s: impossible block", path);
+        g_set_error(error, PD_ERROR, PD_ERROR_MALFORMED, "%s: impossible block", path);
         return NULL;
     }
     const int fd = g_open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        fail(error, path);
+        const PdError code = errno == ENOENT ? PD_ERROR_MALFORMED : PD_ERROR_STORE;
+        g_set_error(error, PD_ERROR, code, "%s: %s", path, g_strerror(errno));
         return NULL;
     }
-    g_autofree uint8_t *frame = g_malloc(place->block_size);
-    const bool ok = read_at(fd, frame, place->block_size, place->block_offset);
+    GBytes *block =
+        read_block(fd, place->block_offset, place->block_size, place->block_sha256, error);
     close(fd);
-    if (!ok) {
-        g_set_error(error, PD_ERROR, PD_ERROR_STORE, "%s: cut short", path);
-        return NULL;
-    }
-    return decompress(frame, place->block_size, place->block_sha256, error);
+    return block;
 }

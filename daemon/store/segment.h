@@ -25,13 +25,21 @@ bool pd_segment_add(PdSegmentWriter *self,
                     PdRecordPlace *place_inout,
                     GError **error);
 
-/** Write the index, sync, give it its name, sync the directory. Frees @self. */
+/**
+ * Write the index, sync, read every block back and compare, give the file its name, sync the
+ * directory. Frees @self.
+ */
 bool pd_segment_commit(PdSegmentWriter *self, GError **error);
 
 /** Delete what was begun. Frees @self. */
 void pd_segment_abandon(PdSegmentWriter *self);
 
-/** Records of a block, uncompressed. Errors: PD_ERROR_STORE when absent or its hash is wrong. */
+/**
+ * Records of a block, uncompressed.
+ *
+ * Errors: PD_ERROR_MALFORMED: gone, cut or its hash is wrong: only this session suffers.
+ *         PD_ERROR_STORE: cannot be read now.
+ */
 GBytes *pd_segment_read_block(const char *raw_directory,
                               const PdRecordPlace *place,
                               GError **error);

@@ -14,10 +14,11 @@ typedef struct {
     uint32_t number;     /* of session-begin */
     uint64_t opened_seq; /* 0 until its row exists */
     PdRecordPlace place;
-    bool dirty;      /* its row is behind */
-    bool needs_fold; /* what is in memory is not what is stored */
-    bool is_over;    /* as last derived */
-    bool is_urgent;  /* begun or ended since its row was written */
+    bool dirty;         /* its row is behind */
+    bool needs_fold;    /* what is in memory is not what is stored */
+    bool is_over;       /* as last derived */
+    bool is_unreadable; /* its sealed block is damaged: its row stays as it is */
+    bool is_urgent;     /* begun or ended since its row was written */
     int64_t touched_us;
     uint32_t tick_unit;
     GArray *crcs;  /* PdNumberCrc, ascending by number */

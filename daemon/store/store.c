@@ -5,6 +5,7 @@
  */
 #include "store/store.h"
 
+#include "core/wire.h"
 #include "store/home.h"
 #include "store/identity.h"
 #include "store/jobs.h"
@@ -107,6 +108,7 @@ pd_store_close(PdStore *self)
     if (self == NULL) {
         return;
     }
+    pd_workers_stop(g_steal_pointer(&self->workers));
     pd_writer_stop(self->writer);
     free_store(self);
 }
@@ -120,6 +122,12 @@ pd_store_get_id(const PdStore *self)
 bool
 pd_store_append(PdStore *self, uint64_t log_id, const uint8_t *record, size_t n_record)
 {
+    /* Sealed blocks are walked by the length that a record says of itself. */
+    if (n_record < PEN_RECORD_HEADER_SIZE + PEN_RECORD_CRC_SIZE || n_record > PEN_RECORD_MAX ||
+        pen_wire_get(record, 2) != n_record || pen_wire_get(record + 6, 4) == 0) {
+        pd_queue_count_dropped(self->queue);
+        return false;
+    }
     return pd_queue_append(self->queue, log_id, record, n_record);
 }
 
@@ -310,7 +318,7 @@ pd_store_get_health(PdStore *self, PdStoreHealth *out)
 GPtrArray *
 pd_store_load_pens(PdStore *self, GError **error)
 {
-    g_autoptr(PdDb) db = pd_db_open(self->home.index, PD_DB_READER, error);
+    g_autoptr(PdDb) db = pd_db_open(self->home.index, PD_DB_READER, NULL, error);
     PdQuery query = { .db = db };
 
     return db == NULL ? NULL : pd_query_load_pens(&query, error);

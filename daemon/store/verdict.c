@@ -6,6 +6,8 @@
  */
 #include "store/verdict.h"
 
+#include "record.pb-c.h"
+
 #include <string.h>
 
 void
@@ -96,7 +98,7 @@ has_cause(const GArray *missing, bool lost)
 static const char *
 judge_state(const PdVerdict *verdict)
 {
-    const bool settled = verdict->is_over && !has_cause(verdict->missing, false);
+    const bool settled = verdict->is_final && !has_cause(verdict->missing, false);
 
     if (settled) {
         return has_cause(verdict->missing, true) ? "lossy" : "complete";
@@ -158,6 +160,34 @@ load_old(PdLedger *ledger, const PdSessionFold *session, PdVerdict *verdict, GEr
     return got >= 0;
 }
 
+/* The pen went on without an end that we know of: a later boot was seen, or another log. */
+static bool
+was_left(
+    PdLedger *ledger, const PdLog *log, const PenSessionFold *fold, bool *left_out, GError **error)
+{
+    g_autoptr(PdStmt) stmt = pd_db_query(ledger->db,
+                                         error,
+                                         "select exists (select 1 from anchor where log_id = ?1"
+                                         " and boot > ?2) or exists (select 1 from pen"
+                                         " where serial = ?3 and log_id not in (0, ?1))",
+                                         "iit",
+                                         (int64_t)log->log_id,
+                                         (int64_t)fold->boot,
+                                         log->serial);
+    const int got = stmt == NULL ? -1 : pd_db_step(ledger->db, stmt, error);
+
+    *left_out = got > 0 && sqlite3_column_int64(stmt, 0) != 0;
+    return got >= 0;
+}
+
+/* The end that a reset left out is written in the next boot: its tick is not this one's. */
+static bool
+has_only_late_end(const PenSessionFold *fold)
+{
+    return fold->first == fold->last && fold->has_end &&
+           fold->end_cause == PENTEL__V1__END_CAUSE__END_CAUSE_RESET;
+}
+
 bool
 pd_verdict_judge(PdLedger *ledger,
                  const PdLog *log,
@@ -167,14 +197,17 @@ pd_verdict_judge(PdLedger *ledger,
                  GError **error)
 {
     uint32_t next = 0;
+    bool left = false;
 
     if (!load_old(ledger, session, verdict, error) ||
-        !find_next(ledger, log, session, fold->last, &next, error)) {
+        !find_next(ledger, log, session, fold->last, &next, error) ||
+        !was_left(ledger, log, fold, &left, error)) {
         return false;
     }
-    verdict->is_over = fold->has_end || next != 0;
+    verdict->is_final = fold->has_end || next != 0;
+    verdict->is_over = verdict->is_final || left;
     verdict->last = fold->has_end || next == 0 ? fold->last : next - 1;
     verdict->missing = pd_log_dup_missing(log, session->number, verdict->last);
     verdict->state = judge_state(verdict);
-    return place_times(ledger, session, fold, verdict, error);
+    return has_only_late_end(fold) || place_times(ledger, session, fold, verdict, error);
 }

@@ -7,6 +7,7 @@
 /* What a session amounts to beside its fold. */
 typedef struct {
     bool is_over;
+    bool is_final; /* over, and which number is its last is known */
     uint32_t last; /* number up to which it reaches, as far as is known */
     GArray *missing;
     const char *state;

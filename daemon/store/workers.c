@@ -29,7 +29,7 @@ answer(PdWorkers *self, PdWork *work, PdDb **db)
 
     if (!g_cancellable_set_error_if_cancelled(g_task_get_cancellable(work->task), &error)) {
         if (*db == NULL) {
-            *db = pd_db_open(self->path, PD_DB_READER, &error);
+            *db = pd_db_open(self->path, PD_DB_READER, NULL, &error);
         }
         if (*db != NULL) {
             result = work->run(work->data, *db, &error);

@@ -34,6 +34,7 @@ struct PdWriter {
     PdBatch batch;
     int64_t derived_us;
     int64_t sealed_us;
+    bool is_suspect;  /* SQLite found damage: leave everything as it is */
     int64_t retry_us; /* no attempt before; 0 when the last one went well */
 };
 
@@ -143,7 +144,7 @@ take_records(PdWriter *self, size_t *at_out, GError **error)
     size_t at = self->batch.at;
 
     for (guint i = 0; at + PD_BATCH_ITEM_HEADER <= n_bytes && i < CHUNK_RECORDS &&
-                      g_hash_table_size(self->ledger.sessions) < CHUNK_SESSIONS;
+                      (i == 0 || g_hash_table_size(self->ledger.sessions) < CHUNK_SESSIONS);
          i++) {
         const uint64_t log_id = pen_wire_get(bytes + at, 8);
         const size_t n_record = pen_wire_get(bytes + at + 8, 2);
@@ -327,6 +328,7 @@ fail_batch(PdWriter *self, const PdLedgerCounts *counts, const GError *cause)
     (void)sqlite3_exec(pd_db_handle(self->ledger.db), "rollback", NULL, NULL, NULL);
     if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) {
         pd_home_suspect(self->config.home);
+        self->is_suspect = true;
     }
     set_state(self, state_of(code), cause->message);
     self->ledger.counts = *counts;
@@ -342,6 +344,7 @@ write_batch(PdWriter *self)
     g_autoptr(GError) error = NULL;
 
     self->retry_us = 0;
+    pd_db_clear_code(self->ledger.db);
     self->ledger.stamp.wall_us = g_get_real_time();
     pd_lock_enter(&self->lock);
     self->ledger.stamp.wall_synced = self->wall_synced;
@@ -425,6 +428,7 @@ free_writer(PdWriter *self)
 {
     pd_checkpointer_stop(self->checkpointer);
     pd_ledger_clear(&self->ledger);
+    pd_db_keep_wal(self->config.db, self->is_suspect);
     pd_db_close(self->config.db);
     g_array_unref(self->batch.jobs);
     g_byte_array_unref(self->batch.records);
