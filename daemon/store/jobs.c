@@ -9,8 +9,9 @@
 
 #include <string.h>
 
-#define ID_MIN 4u
-#define ID_MAX 36u
+#define ID_MIN         4u
+#define ID_MAX         36u
+#define TEXT_MAX_BYTES 4096u
 
 typedef struct {
     uint64_t log_id;
@@ -177,6 +178,57 @@ write_pen(PdLedger *ledger, const PdPenInfo *pen, const char *adapters, GError *
         (int64_t)pen->overwritten);
 }
 
+/* Sessions that were stored before anybody said whose log theirs is; and those that a pen
+ * left open in a log it no longer has. */
+static bool
+touch_sessions(PdLedger *ledger, const PdPenInfo *pen, GError **error)
+{
+    g_autoptr(PdStmt) stmt =
+        pd_db_query(ledger->db,
+                    error,
+                    "select log_id, number from session where (log_id = ?1 and tick_unit != ?2)"
+                    " or (log_id != ?1 and serial = ?3 and state = 'open') limit 64",
+                    "iit",
+                    (int64_t)pen->log_id,
+                    (int64_t)pen->tick_unit,
+                    pen->serial);
+    int got = 0;
+
+    while (stmt != NULL && (got = pd_db_step(ledger->db, stmt, error)) > 0) {
+        PdSessionFold *session = pd_ledger_get_session(ledger,
+                                                       (uint64_t)sqlite3_column_int64(stmt, 0),
+                                                       (uint32_t)sqlite3_column_int64(stmt, 1),
+                                                       error);
+        if (session == NULL) {
+            return false;
+        }
+        session->dirty = true;
+        session->is_urgent = true;
+    }
+    return stmt != NULL && got == 0;
+}
+
+static bool
+describe_log(PdLedger *ledger, const PdPenInfo *pen, GError **error)
+{
+    PdLog *log = pd_ledger_get_log(ledger, pen->log_id);
+
+    if (g_str_equal(log->serial, pen->serial) && log->tick_unit == pen->tick_unit) {
+        return true;
+    }
+    g_free(log->serial);
+    log->serial = g_strdup(pen->serial);
+    log->tick_unit = pen->tick_unit;
+    return pd_ledger_write_log(ledger, log, error) &&
+           pd_db_run(ledger->db,
+                     error,
+                     "update session set serial = ? where log_id = ? and serial = ''",
+                     "ti",
+                     pen->serial,
+                     (int64_t)pen->log_id) &&
+           touch_sessions(ledger, pen, error);
+}
+
 static bool
 run_save_pen(gpointer data, PdLedger *ledger, GError **error)
 {
@@ -190,17 +242,7 @@ run_save_pen(gpointer data, PdLedger *ledger, GError **error)
         (!enrolled && !journal_enrolled(ledger, pen, adapters, error))) {
         return false;
     }
-    if (pen->log_id == 0) {
-        return true;
-    }
-    PdLog *log = pd_ledger_get_log(ledger, pen->log_id);
-    if (g_str_equal(log->serial, pen->serial) && log->tick_unit == pen->tick_unit) {
-        return true;
-    }
-    g_free(log->serial);
-    log->serial = g_strdup(pen->serial);
-    log->tick_unit = pen->tick_unit;
-    return pd_ledger_write_log(ledger, log, error);
+    return pen->log_id == 0 || describe_log(ledger, pen, error);
 }
 
 static void
@@ -485,6 +527,36 @@ touch_session(PdLedger *ledger, uint64_t opened_seq, GError **error)
 }
 
 static bool
+check_text(const char *what, const char *text, GError **error)
+{
+    if (text == NULL || (strlen(text) <= TEXT_MAX_BYTES && g_utf8_validate(text, -1, NULL))) {
+        return true;
+    }
+    g_set_error(error,
+                PD_ERROR,
+                PD_ERROR_INVALID_ARGUMENT,
+                "%s must be UTF-8 of at most %u bytes",
+                what,
+                TEXT_MAX_BYTES);
+    return false;
+}
+
+static bool
+check_annotation(const Annotate *annotate, GError **error)
+{
+    if (annotate->patient == NULL && annotate->operator_name == NULL && annotate->zone == NULL &&
+        annotate->note == NULL && annotate->close_reason == NULL) {
+        g_set_error(error, PD_ERROR, PD_ERROR_INVALID_ARGUMENT, "there is nothing to say");
+        return false;
+    }
+    return check_text("the patient reference", annotate->patient, error) &&
+           check_text("the operator", annotate->operator_name, error) &&
+           check_text("the zone", annotate->zone, error) &&
+           check_text("the note", annotate->note, error) &&
+           check_text("the reason", annotate->close_reason, error);
+}
+
+static bool
 run_annotate(gpointer data, PdLedger *ledger, GError **error)
 {
     const Annotate *annotate = data;
@@ -493,7 +565,8 @@ run_annotate(gpointer data, PdLedger *ledger, GError **error)
     uint64_t opened_seq = 0;
     char uuid[37];
 
-    if (!pd_find_session(ledger->db, annotate->id, uuid, &opened_seq, error) ||
+    if (!check_annotation(annotate, error) ||
+        !pd_find_session(ledger->db, annotate->id, uuid, &opened_seq, error) ||
         !pass_exists(ledger, annotate, opened_seq, error)) {
         return false;
     }

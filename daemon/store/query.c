@@ -14,7 +14,10 @@
 
 #include <string.h>
 
-#define PAGE_BYTES 65536u
+#define PAGE_BYTES         65536u
+#define VARINT_MAX         5u
+#define LOG_ID_FIELD_BYTES 9u
+#define SCAN_SESSIONS      8192 /* rows in one read transaction, a few tens of milliseconds */
 
 /* The columns that take_row() reads, in its order. */
 #define SESSION_COLUMNS                                                                            \
@@ -167,7 +170,7 @@ fits_state(const PdSession *session, const PdSessionFilter *filter)
 static PdStmt *
 bind_list(PdQuery *self,
           const PdSessionFilter *filter,
-          uint64_t before_seq,
+          int64_t before_seq,
           const char *pattern,
           GError **error)
 {
@@ -179,7 +182,7 @@ bind_list(PdQuery *self,
     return pd_db_query(
         self->db,
         error,
-        "select " SESSION_COLUMNS " from session s where opened_seq < ?1"
+        "select " SESSION_COLUMNS " from session s where opened_seq < ?1 and opened_seq >= ?7"
         " and (?2 is null or serial = ?2)"
         " and (?3 = 0 or start_wall_us + time_error_us >= ?3)"
         " and (?4 = 0 or start_wall_us - time_error_us < ?4)"
@@ -189,13 +192,36 @@ bind_list(PdQuery *self,
         "  or exists (select 1 from pass_zone z where z.opened_seq = s.opened_seq"
         "             and z.zone like ?6 escape '\\'))"
         " order by opened_seq desc",
-        "itiitt",
-        before_seq == 0 ? INT64_MAX : (int64_t)before_seq,
+        "itiitti",
+        before_seq,
         filter->serial,
         filter->since_us,
         filter->until_us,
         state,
-        pattern);
+        pattern,
+        before_seq > SCAN_SESSIONS ? before_seq - SCAN_SESSIONS : 0);
+}
+
+/* One short read: at most SCAN_SESSIONS rows are looked at. */
+static bool
+list_some(PdQuery *self,
+          const PdSessionFilter *filter,
+          int64_t before_seq,
+          const char *pattern,
+          uint32_t limit,
+          GPtrArray *sessions,
+          GError **error)
+{
+    g_autoptr(PdStmt) stmt = bind_list(self, filter, before_seq, pattern, error);
+    int got = stmt == NULL ? -1 : 0;
+
+    while (stmt != NULL && sessions->len < limit && (got = pd_db_step(self->db, stmt, error)) > 0) {
+        g_autoptr(PdSession) session = take_row(self, stmt);
+        if (fits_state(session, filter)) {
+            g_ptr_array_add(sessions, g_steal_pointer(&session));
+        }
+    }
+    return got >= 0;
 }
 
 GPtrArray *
@@ -207,17 +233,17 @@ pd_query_list_sessions(PdQuery *self,
 {
     g_autoptr(GPtrArray) sessions = g_ptr_array_new_with_free_func((GDestroyNotify)pd_session_free);
     g_autofree char *pattern = like_pattern(filter->text);
-    g_autoptr(PdStmt) stmt = bind_list(self, filter, before_seq, pattern, error);
-    int got = stmt == NULL ? -1 : 0;
+    int64_t last = 0;
 
-    while (stmt != NULL && sessions->len < limit && (got = pd_db_step(self->db, stmt, error)) > 0) {
-        g_autoptr(PdSession) session = take_row(self, stmt);
-        if (fits_state(session, filter)) {
-            g_ptr_array_add(sessions, g_steal_pointer(&session));
-        }
-    }
-    if (got < 0) {
+    if (!pd_db_get_int(self->db, 0, &last, error, "select max(opened_seq) from session")) {
         return NULL;
+    }
+    int64_t before =
+        before_seq == 0 || before_seq > (uint64_t)last ? last + 1 : (int64_t)before_seq;
+    for (; before > 1 && sessions->len < limit; before -= SCAN_SESSIONS) {
+        if (!list_some(self, filter, before, pattern, limit, sessions, error)) {
+            return NULL;
+        }
     }
     for (guint i = 0; i < sessions->len; i++) {
         if (!load_zones(self, g_ptr_array_index(sessions, i), error)) {
@@ -419,7 +445,7 @@ append_raw(void *user_data, uint32_t number, const uint8_t *record, size_t n_rec
     g_byte_array_set_size(page->out, at + (guint)n_message);
     pentel__v1__raw_record__pack(&message, page->out->data + at);
     page->last = number;
-    return page->out->len + PEN_RECORD_MAX < PAGE_BYTES;
+    return page->out->len + PEN_RECORD_MAX + 2 * VARINT_MAX + LOG_ID_FIELD_BYTES <= PAGE_BYTES;
 }
 
 GBytes *
@@ -497,8 +523,11 @@ pd_query_read_journal(
     int got = 0;
 
     *last_out = after;
-    while (stmt != NULL && out->len < PAGE_BYTES && (got = pd_db_step(self->db, stmt, error)) > 0) {
+    while (stmt != NULL && (got = pd_db_step(self->db, stmt, error)) > 0) {
         const size_t n_entry = (size_t)sqlite3_column_bytes(stmt, 1);
+        if (out->len > 0 && out->len + n_entry + VARINT_MAX > PAGE_BYTES) {
+            break;
+        }
         append_varint(out, n_entry);
         g_byte_array_append(out, sqlite3_column_blob(stmt, 1), (guint)n_entry);
         *last_out = (uint64_t)sqlite3_column_int64(stmt, 0);

@@ -63,6 +63,7 @@ typedef struct {
 void pd_pen_info_free(PdPenInfo *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PdPenInfo, pd_pen_info_free)
 
+/* Passes count from 1: passes->pdata[0] is the pass with index 1. */
 typedef struct {
     PenPass fold;          /* ticks */
     int64_t start_wall_us; /* 0 when it cannot be placed */
@@ -85,12 +86,16 @@ typedef struct {
     uint64_t log_id;
     uint32_t number; /* of the session-begin record */
     char *serial;
+    /* first is @number and last the highest number known to belong to the session, whether
+     * they are stored or missing; the session lasted end_us - start_us. */
     PenSessionFold fold;
     bool placed; /* the three below are known */
     int64_t start_wall_us;
     int64_t end_wall_us;
     uint32_t time_error_us;
-    char *state;     /* live open partial complete lossy closed-by */
+    /* live open partial complete lossy closed-by. Without an end record a session is over
+     * when its pen has a later session, boot or log. */
+    char *state;
     GArray *missing; /* PdMissing */
     char **zones;
     /* Annotations at the head, NULL when unset. */
@@ -122,12 +127,12 @@ typedef struct {
     PdStoreState state;
     char *error; /* owned, NULL when fine */
     uint64_t n_sessions;
-    uint64_t head;      /* last durable journal seq */
-    uint64_t n_records; /* raw records stored since start */
-    uint64_t n_bad;     /* whole but undecodable */
-    uint64_t n_duplicates;
-    uint64_t n_conflicts; /* same number, other bytes: both kept */
-    uint64_t n_dropped;   /* queue was full */
+    uint64_t head;         /* last durable journal seq */
+    uint64_t n_records;    /* raw records stored since start */
+    uint64_t n_bad;        /* whole but undecodable */
+    uint64_t n_duplicates; /* same number, same bytes: ignored */
+    uint64_t n_conflicts;  /* same number, other bytes: both kept */
+    uint64_t n_dropped;    /* queue was full */
     uint64_t queue_bytes;
     uint64_t disk_free_bytes;
     uint32_t commit_us_max;
@@ -137,8 +142,8 @@ void pd_store_health_clear(PdStoreHealth *self);
 
 /* All are called in the main context given at open. */
 typedef struct {
-    /* Everything up to @contiguous of @log_id (from 1, or from the oldest ever
-     * settled) is durable or settled. */
+    /* Everything from 1 to @contiguous of @log_id is durable or settled. Numbers that a pen
+     * lost before it was enrolled count once they are settled. */
     void (*durable)(void *user_data, uint64_t log_id, uint32_t contiguous);
     /* A journal entry became durable. */
     void (*journal)(void *user_data, uint64_t head);
@@ -166,7 +171,10 @@ PdStore *pd_store_open(const PdStoreConfig *config,
                        void *user_data,
                        GError **error);
 
-/** Flush, stop the threads, close and free. Blocks until durable or failed. */
+/**
+ * Flush, stop the threads, close and free. Blocks until durable or failed. What was asked
+ * before still completes, later in the main context; listeners are not called any more.
+ */
 void pd_store_close(PdStore *self);
 
 /** Store id as UUID text. Owns: the store. */
@@ -176,7 +184,7 @@ const char *pd_store_get_id(const PdStore *self);
  * Hand over one whole record (CRC right, number not 0). Any thread; never blocks.
  *
  * Owns: copies @record.
- * Returns false when the queue (8 MiB) is full: the record is dropped and counted.
+ * Returns false when the queue (8 MiB) is full or this is no record: dropped and counted.
  */
 bool pd_store_append(PdStore *self, uint64_t log_id, const uint8_t *record, size_t n_record);
 
@@ -220,7 +228,7 @@ void pd_store_set_wall_synced(PdStore *self, bool synced);
 /** Tell whether a pen is linked: its newest unfinished session is live, else open. */
 void pd_store_set_linked(PdStore *self, uint64_t log_id, bool linked);
 
-/** Commit what is queued now; completes when durable. Before any mark. */
+/** Commit what is queued now; completes when it is durable and folded. Before any mark. */
 void pd_store_flush_async(PdStore *self,
                           GCancellable *cancellable,
                           GAsyncReadyCallback callback,
@@ -264,9 +272,9 @@ typedef struct {
     const char *zone;
     const char *note;
     const char *close_reason;
-    bool has_pass;
-    uint32_t pass_index;
-    uint32_t uid; /* authenticated caller */
+    bool has_pass;       /* the zone is of one pass, else of the session */
+    uint32_t pass_index; /* from 1 */
+    uint32_t uid;        /* authenticated caller */
 } PdAnnotation;
 
 /** Append an annotation; completes with its seq when durable. */
