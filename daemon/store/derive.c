@@ -327,6 +327,10 @@ derive_one(PdLedger *ledger, PdSessionFold *session, bool *journaled_out, GError
                     write_parts(ledger, session, &view, error) &&
                     write_entry(ledger, session, &view, &verdict, journaled_out, error);
     pd_session_fold_unlook(session);
+    if (view.fold.n_bad > session->n_bad_counted) {
+        ledger->counts.n_bad += view.fold.n_bad - session->n_bad_counted;
+        session->n_bad_counted = view.fold.n_bad;
+    }
     session->dirty = false;
     session->is_urgent = false;
     session->is_over = verdict.is_over;

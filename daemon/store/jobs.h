@@ -14,14 +14,3 @@ PdJob pd_job_anchor(uint64_t log_id, const PenAnchor *anchor);
 PdJob pd_job_marked(uint64_t log_id, uint32_t marked);
 PdJob pd_job_save_pen(const PdPenInfo *pen);
 PdJob pd_job_forget_pen(const char *serial, uint32_t n_unread, uint32_t uid);
-
-/** @seq_out: the journal's seq, written before the task completes; lives in the task's data. */
-PdJob pd_job_annotate(const char *id, const PdAnnotation *annotation, uint64_t *seq_out);
-
-/**
- * UUID of the session that @id names: 4 to 36 characters of it.
- *
- * Errors: PD_ERROR_INVALID_ARGUMENT, PD_ERROR_NOT_FOUND, PD_ERROR_AMBIGUOUS, PD_ERROR_STORE.
- */
-bool pd_find_session(
-    PdDb *db, const char *id, char uuid_out[37], uint64_t *opened_seq_out, GError **error);

@@ -66,138 +66,22 @@ pd_ledger_get_log(PdLedger *self, uint64_t log_id)
 }
 
 static bool
-load_logs(PdLedger *self, GError **error)
-{
-    g_autoptr(PdStmt) stmt = pd_db_query(self->db,
-                                         error,
-                                         "select log_id, serial, tick_unit, marked,"
-                                         " marked_wall_us, stored, outside from log",
-                                         "");
-    int got = 0;
-
-    while (stmt != NULL && (got = pd_db_step(self->db, stmt, error)) > 0) {
-        PdLog *log = pd_ledger_get_log(self, (uint64_t)sqlite3_column_int64(stmt, 0));
-        g_free(log->serial);
-        log->serial = pd_stmt_dup_text(stmt, 1);
-        log->tick_unit = (uint32_t)sqlite3_column_int64(stmt, 2);
-        log->marked = (uint32_t)sqlite3_column_int64(stmt, 3);
-        log->marked_wall_us = sqlite3_column_int64(stmt, 4);
-        pd_ranges_from_bytes(
-            &log->stored, sqlite3_column_blob(stmt, 5), (size_t)sqlite3_column_bytes(stmt, 5));
-        pd_ranges_from_bytes(
-            &log->outside, sqlite3_column_blob(stmt, 6), (size_t)sqlite3_column_bytes(stmt, 6));
-    }
-    return stmt != NULL && got == 0;
-}
-
-static bool
-load_causes(PdLedger *self, GError **error)
-{
-    g_autoptr(PdStmt) stmt = pd_db_query(self->db,
-                                         error,
-                                         "select log_id, first, last, cause from settled"
-                                         " order by log_id, first",
-                                         "");
-    int got = 0;
-
-    while (stmt != NULL && (got = pd_db_step(self->db, stmt, error)) > 0) {
-        pd_log_load_cause(pd_ledger_get_log(self, (uint64_t)sqlite3_column_int64(stmt, 0)),
-                          (uint32_t)sqlite3_column_int64(stmt, 1),
-                          (uint32_t)sqlite3_column_int64(stmt, 2),
-                          (PdCause)sqlite3_column_int64(stmt, 3));
-    }
-    return stmt != NULL && got == 0;
-}
-
-/* Raw rows beyond what the sets on disk know of: their fold did not come about. */
-static bool
-load_tail(PdLedger *self, GError **error)
-{
-    g_autoptr(PdStmt) stmt = pd_db_query(
-        self->db,
-        error,
-        "select log_id, number, session, rowid from raw where rowid >"
-        " coalesce((select value from meta where key = 'folded_rowid'), 0) order by rowid",
-        "");
-    g_autoptr(GArray) keys = g_array_new(FALSE, FALSE, sizeof(PdSessionFold));
-    int got = 0;
-
-    while (stmt != NULL && (got = pd_db_step(self->db, stmt, error)) > 0) {
-        PdLog *log = pd_ledger_get_log(self, (uint64_t)sqlite3_column_int64(stmt, 0));
-        const uint32_t number = (uint32_t)sqlite3_column_int64(stmt, 1);
-        const PdSessionFold key = {
-            .log_id = log->log_id,
-            .number = (uint32_t)sqlite3_column_int64(stmt, 2),
-            .place = { .raw_min = sqlite3_column_int64(stmt, 3) },
-        };
-        pen_ranges_add(&log->stored, number, number);
-        log->dirty = true;
-        if (key.number == 0 || key.number > number) {
-            pen_ranges_add(&log->outside, number, number);
-            continue;
-        }
-        g_array_append_val(keys, key);
-    }
-    if (stmt == NULL || got < 0) {
-        return false;
-    }
-    for (guint i = 0; i < keys->len; i++) {
-        const PdSessionFold *key = &g_array_index(keys, PdSessionFold, i);
-        PdSessionFold *session = pd_ledger_get_session(self, key->log_id, key->number, error);
-        if (session == NULL) {
-            return false;
-        }
-        if (session->place.raw_min == 0) {
-            session->place.raw_min = key->place.raw_min;
-        }
-        session->place.raw_max = MAX(session->place.raw_max, key->place.raw_min);
-        session->dirty = true;
-        session->needs_fold = true;
-    }
-    return true;
-}
-
-static bool
-load_next_rowid(PdLedger *self, GError **error)
-{
-    int64_t last = 0;
-
-    if (!pd_db_get_int(self->db,
-                       0,
-                       &last,
-                       error,
-                       "select max(coalesce((select max(rowid) from raw), 0),"
-                       " coalesce((select value from meta where key = 'folded_rowid'), 0))")) {
-        return false;
-    }
-    self->next_rowid = last + 1;
-    return true;
-}
-
-bool
-pd_ledger_reload(PdLedger *self, GError **error)
-{
-    g_hash_table_remove_all(self->sessions);
-    g_hash_table_remove_all(self->logs);
-    return load_next_rowid(self, error) && load_logs(self, error) && load_causes(self, error) &&
-           load_tail(self, error);
-}
-
-static bool
 find_row(PdLedger *self, PdSessionFold *session, GError **error)
 {
-    g_autoptr(PdStmt) stmt = pd_db_query(self->db,
-                                         error,
-                                         "select opened_seq, state from session where log_id = ?"
-                                         " and number = ?",
-                                         "ii",
-                                         (int64_t)session->log_id,
-                                         (int64_t)session->number);
+    g_autoptr(PdStmt) stmt =
+        pd_db_query(self->db,
+                    error,
+                    "select opened_seq, state, n_bad from session where log_id = ?"
+                    " and number = ?",
+                    "ii",
+                    (int64_t)session->log_id,
+                    (int64_t)session->number);
     const int got = stmt == NULL ? -1 : pd_db_step(self->db, stmt, error);
 
     if (got > 0) {
         session->opened_seq = (uint64_t)sqlite3_column_int64(stmt, 0);
         session->is_over = !g_str_equal((const char *)sqlite3_column_text(stmt, 1), "open");
+        session->n_bad_counted = (uint32_t)sqlite3_column_int64(stmt, 2);
     }
     return got >= 0;
 }

@@ -7,7 +7,7 @@
 
 #include "core/wire.h"
 #include "journal.pb-c.h"
-#include "store/jobs.h"
+#include "store/annotate.h"
 #include "store/records.h"
 #include "store/verdict.h"
 #include "util/error.h"

@@ -27,6 +27,7 @@ typedef struct {
     GArray *passes;            /* PenPass */
     GPtrArray *notes;          /* PdNote */
     guint n_closed_passes;     /* of passes, without the one a look closed */
+    uint32_t n_bad_counted;    /* bad bodies that the counters know of */
     uint32_t n_written_passes; /* rows on disk that will not change */
     uint32_t n_written_notes;
 } PdSessionFold;
