@@ -4,6 +4,7 @@
 
 #include "core/record.h"
 #include "store/store.h"
+#include "util/timesync.h"
 
 #include <gio/gio.h>
 
@@ -48,14 +49,29 @@ typedef struct {
     void (*link)(void *user_data, const char *serial, bool up);
 } PdPenListener;
 
+typedef struct {
+    bool notify_by_signal;  /* StartNotify where AcquireNotify is refused (F26, P7) */
+    int16_t rssi_floor_dbm; /* connect only above it (F5); 0 = no floor */
+    uint32_t coalesce_ms;   /* the reader's wake-ups while nobody watches; 0 = 250 */
+} PdPenConfig;
+
+#define PD_PEN_CONFIG_DEFAULT                                                                      \
+    ((PdPenConfig){ .notify_by_signal = false, .rssi_floor_dbm = 0, .coalesce_ms = 250 })
+
 /**
  * Start supervising the store's enrolled pens.
  *
  * @bus: the bus with org.bluez (system bus, or the private one of a test).
- * Owns: refs @bus; borrows @store until pd_pen_manager_free(); copies @listener.
+ * @time_sync: the manager becomes its listener. The composition root passes the
+ * store's durable() on to pd_pen_manager_on_durable().
+ * Owns: refs @bus; borrows @store and @time_sync until pd_pen_manager_free(); copies
+ * @config and @listener; borrows @user_data likewise.
+ * Blocks: loads the enrolled pens; start-up only.
  */
 PdPenManager *pd_pen_manager_new(GDBusConnection *bus,
                                  PdStore *store,
+                                 PdTimeSync *time_sync,
+                                 const PdPenConfig *config,
                                  const PdPenListener *listener,
                                  void *user_data);
 
@@ -68,7 +84,19 @@ GPtrArray *pd_pen_manager_list(PdPenManager *self);
 /** Status of a pen; false when it is not enrolled. Owns: borrowed until the next main loop turn. */
 bool pd_pen_manager_get(PdPenManager *self, const char *serial, PdPenStatus *status_out);
 
-/** Enrol one pen as Manager1.Enroll says. Finish gives its serial, owned by the caller. */
+/** Everything up to @contiguous of @log_id is durable or settled: PdStoreListener.durable. */
+void pd_pen_manager_on_durable(PdPenManager *self, uint64_t log_id, uint32_t contiguous);
+
+/**
+ * Enrol one pen as Manager1.Enroll says. Cancelling ends the window.
+ *
+ * @pen: "" for the first pen found, an address or a serial. @adapter: address or
+ * hciN; NULL or "": bond on every powered LE adapter (F6). @timeout_s: 0 = 60.
+ * Owns: finish gives the serial, the caller's.
+ * Errors: PD_ERROR_BUSY (a window is open), NO_ADAPTER, ENROLL_TIMEOUT,
+ * PAIRING_FAILED, WRONG_PEN ("serial" in its message), VERSION ("version" in its
+ * message), MALFORMED, BLUEZ, G_IO_ERROR_CANCELLED.
+ */
 void pd_pen_manager_enroll_async(PdPenManager *self,
                                  const char *pen,
                                  const char *adapter,
