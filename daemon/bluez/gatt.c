@@ -407,6 +407,14 @@ pd_bluez_char_acquire_notify_finish(PdBluezDevice *device,
     return fd;
 }
 
+/* bluetoothd renews a subscription by itself on reconnect, and then refuses ours (P6). */
+static bool
+is_subscribed_already(const GError *error)
+{
+    return error != NULL &&
+           strstr(error->message, "org.bluez.Error.Failed: Already notifying") != NULL;
+}
+
 static void
 on_started(GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -414,6 +422,11 @@ on_started(GObject *source, GAsyncResult *result, gpointer user_data)
     GError *error = NULL;
     g_autoptr(GVariant) reply = pd_bluez_call_finish(result, NULL, &error);
 
+    if (is_subscribed_already(error)) {
+        g_error_free(error);
+        g_task_return_boolean(task, TRUE);
+        return;
+    }
     if (reply == NULL) {
         const CharOp *op = g_task_get_task_data(task);
         PdBluezChar *chr = lookup_op_char(op);
