@@ -22,7 +22,9 @@ typedef enum {
     PEN_LINK_CLOSING,     /* Disconnect called, waiting for Connected=false */
     PEN_LINK_NEEDS_ENROL, /* the bond is gone: slow retries */
     PEN_LINK_STUCK,       /* bluetoothd holds debris of AcquireNotify (F1) */
+    PEN_LINK_IN_USE,      /* another program holds the notifications (P4) */
     PEN_LINK_REFUSED,     /* unknown major version or wrong serial */
+    PEN_LINK_NOISY,       /* sent what nobody can read for too long */
     PEN_LINK_N_STATES,
 } PenLinkState;
 
@@ -41,6 +43,7 @@ typedef enum {
     PEN_LINK_EV_STUCK,      /* AcquireNotify not answered, or NotPermitted without a holder */
     PEN_LINK_EV_IN_USE,     /* another program holds the notifications (P4) */
     PEN_LINK_EV_REFUSE,     /* version or serial */
+    PEN_LINK_EV_NOISE,      /* malformed data beyond measure */
     PEN_LINK_EV_DOWN,       /* the link is gone */
     PEN_LINK_EV_TIMER,      /* the state's own timer ran out */
     PEN_LINK_EV_RESTARTED,  /* bluetoothd came back with a new owner */
@@ -50,26 +53,31 @@ typedef enum {
 typedef enum {
     PEN_LINK_DO_NOTHING = 0,
     PEN_LINK_DO_CONNECT,
-    PEN_LINK_DO_WAIT, /* arm the timer with delay_ms */
-    PEN_LINK_DO_RESOLVE,
+    PEN_LINK_DO_WAIT,    /* arm the timer with delay_ms */
+    PEN_LINK_DO_RESOLVE, /* wait for the services at most delay_ms */
     PEN_LINK_DO_READ_FEATURE,
     PEN_LINK_DO_SUBSCRIBE,
     PEN_LINK_DO_READ_CLOCK,
     PEN_LINK_DO_STREAM,
-    PEN_LINK_DO_DISCONNECT,
-    PEN_LINK_DO_CURE, /* ask for a restart of bluetooth.service, within its rules */
+    PEN_LINK_DO_DISCONNECT, /* and wait for the link's end at most delay_ms */
+    PEN_LINK_DO_CURE,       /* ask for a restart of bluetooth.service, within its rules */
 } PenLinkAction;
+
+/* Quick ends in a row that mean a lost bond (F11). */
+#define PEN_LINK_ABORTS_MAX 3u
 
 typedef struct {
     PenLinkState state;
-    uint32_t n_aborted;       /* quick aborts in a row */
+    uint32_t n_aborted;       /* quick ends in a row */
     uint32_t n_failed;        /* failures in a row, for the back-off */
+    uint32_t n_noisy;         /* links ended for noise, for its back-off */
     PenLinkState after_close; /* where CLOSING leads */
+    uint32_t close_delay_ms;  /* and how long to wait there */
 } PenLink;
 
 typedef struct {
     PenLinkAction action;
-    uint32_t delay_ms; /* for WAIT: without jitter, the executor adds up to a quarter */
+    uint32_t delay_ms; /* WAIT: without jitter, the executor adds up to a quarter; 0 = no timer */
 } PenLinkStep;
 
 void pen_link_init(PenLink *self);
@@ -82,6 +90,10 @@ void pen_link_init(PenLink *self);
  */
 PenLinkStep pen_link_step(PenLink *self, PenLinkEvent event);
 
-/** Words for a state, for people. Owns: static string. */
+/** Where the row of (@state, @event) comes from; NULL when there is none. Owns: static. */
+const char *pen_link_get_source(PenLinkState state, PenLinkEvent event);
+
+/** A state as Pen1.State says it. Owns: static string. */
 const char *pen_link_state_name(PenLinkState state);
+/** Why, and what happens next, for people. Owns: static string. */
 const char *pen_link_state_reason(PenLinkState state);
