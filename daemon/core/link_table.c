@@ -108,6 +108,7 @@ static const Row rows[] = {
 
     GO(STREAM, DOWN, PAUSE, WAIT, QUICK, KEEP, "bleak-retry: no back-off after a link that worked"),
     END(STREAM, FAILED, PAUSE, BACK_OFF, COUNT_FAILURE, "F3: RACP does not answer"),
+    END(STREAM, TIMER, PAUSE, BACK_OFF, COUNT_FAILURE, "P6: a socket closed and the link stays"),
     END(STREAM, REFUSE, REFUSED, TEN_MIN, KEEP, "F2: not the pen that was enrolled"),
     END(STREAM, AUTH, NEEDS_ENROL, TEN_MIN, KEEP, "P30"),
     END(STREAM, NOISE, NOISY, NOISE, COUNT_NOISE, "issue: an endless stream harms no other"),

@@ -1,0 +1,239 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "bluez/client.h"
+#include "bluez/gatt.h"
+#include "core/link_table.h"
+#include "pen/backfill.h"
+#include "pen/manager.h"
+#include "pen/reader.h"
+
+/*
+ * One pen and its supervisor. Private to daemon/pen. Reference counted because calls
+ * to bluetoothd may outlive it; a call of an earlier link attempt is told from one of
+ * this by its number.
+ */
+typedef struct PdPen PdPen;
+typedef struct PdEnrol PdEnrol;
+
+typedef enum {
+    PD_CHAR_FEATURE = 0,
+    PD_CHAR_LIVE,
+    PD_CHAR_STORED,
+    PD_CHAR_RACP,
+    PD_CHAR_CLOCK,
+    PD_N_CHARS,
+} PdChar;
+
+/* pen-telemetry-service.md, 2. */
+extern const PdBluezCharId pd_pen_chars[PD_N_CHARS];
+#define PD_PEN_SERVICE_UUID "52797f00-bc08-4935-9e95-12fdb4ca7483"
+
+typedef enum {
+    PD_RACP_IDLE = 0,
+    PD_RACP_WRITING,  /* the request is on its way */
+    PD_RACP_RUNNING,  /* waiting for the response */
+    PD_RACP_DRAINING, /* response seen, the sockets are being emptied */
+    PD_RACP_GRACE,    /* drained, the range-end may still come */
+} PdRacpState;
+
+typedef enum {
+    PD_RACP_REPORT = 0,
+    PD_RACP_MARK,
+} PdRacpOp;
+
+/* The control point of one link: one procedure at a time. */
+typedef struct {
+    /* owned */
+    PdBackfill backfill;
+    GHashTable *bad; /* number -> BadRecord, of the numbers asked for */
+    /* plain */
+    PdRacpState state;
+    PdRacpOp op;
+    PenRange asked;
+    uint32_t mark;
+    uint32_t token;
+    int64_t moved_us; /* last sign of life of the procedure */
+    guint timer;
+    bool has_range_end;
+    bool has_aborted;
+    bool has_resubscribed;
+    bool has_response; /* it came before the write's own answer */
+} PdRacp;
+
+/* What belongs to one link. */
+typedef struct {
+    PenFeature feature; /* as read last */
+    uint64_t epoch;     /* the reader's, 0 = none */
+    int64_t up_us;      /* CLOCK_MONOTONIC of Connected */
+    uint16_t mtu;
+    guint tick_timer; /* anchors and marks */
+    bool is_ours;     /* we connected it, so we may end it (P17) */
+    bool is_down;     /* fell while AcquireNotify waits (F1) */
+    bool has_acquire; /* one is pending */
+    bool by_signal[PD_N_STREAMS];
+    bool is_told; /* store and listener know that it is up */
+    bool has_feature_call;
+    bool was_clock_set;
+    PdRacp racp;
+} PdLinkData;
+
+struct PdPen {
+    unsigned n_refs;
+    /* owned */
+    PdPenInfo *info;
+    PdProgress *progress;  /* NULL until the log is known */
+    PdBluezDevice *device; /* the one in use, NULL = none */
+    GCancellable *connect; /* of the pending Connect */
+    char *detail;          /* more about the state's reason, NULL = nothing */
+    char *told;            /* state and reason as last told */
+    char *reason;          /* as handed out */
+    /* borrowed; outlives self's use because it detaches self first */
+    PdPenManager *manager; /* NULL once detached */
+    /* plain */
+    PenLink state;
+    PdLinkData link;
+    int64_t connect_us;          /* when the pending Connect began */
+    int64_t saved_us;            /* when last_seen was saved */
+    int64_t marked_us;           /* CLOCK_MONOTONIC of the last mark */
+    uint32_t attempt;            /* changes with every link and its end */
+    uint32_t durable;            /* contiguous number of progress' log */
+    uint32_t mark_goal;          /* mark when this one is durable; 0 = no hurry */
+    uint32_t n_malformed_before; /* on earlier links */
+    guint timer;
+    bool is_held;       /* the enrolment window scans */
+    bool is_suspended;  /* the enrolment window has the pen */
+    bool inherits_link; /* the link that Connect will find is ours */
+    bool found_linked;  /* it was there before Connect (P17) */
+    bool wants_connect; /* when no longer held */
+    bool is_flushing;
+};
+
+/* A call to bluetoothd about one link. */
+typedef struct {
+    PdPen *pen; /* owned reference */
+    uint32_t attempt;
+} PdPenCall;
+
+PdPen *pd_pen_new(PdPenManager *manager, PdPenInfo *info);
+PdPen *pd_pen_ref(PdPen *self);
+void pd_pen_unref(PdPen *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PdPen, pd_pen_unref)
+
+/** Stop supervising; the manager is not used any more. */
+void pd_pen_detach(PdPen *self);
+
+/** Take an event of the link table and do what it says. */
+void pd_pen_feed(PdPen *self, PenLinkEvent event);
+/** As above, with words about it. Owns: takes @detail. */
+void pd_pen_feed_because(PdPen *self, PenLinkEvent event, char *detail);
+
+/** Adapters or devices changed: find one to use, or give up the one in use. */
+void pd_pen_replan(PdPen *self);
+/** A usable device of this pen: bonded, its adapter on, no debris. NULL = none. Owns: borrowed. */
+PdBluezDevice *pd_pen_pick_device(PdPen *self);
+void pd_pen_on_device_changed(PdPen *self, PdBluezDevice *device, uint32_t changed);
+
+/** Begin and end of an enrolment window's scan on @adapter (P9). */
+void pd_pen_hold(PdPen *self, const char *adapter);
+void pd_pen_release(PdPen *self);
+
+/** End the link if it is ours (P17) and stand idle until the next replan. */
+void pd_pen_let_go(PdPen *self);
+/** The same for the length of an enrolment window, and back to work. */
+void pd_pen_suspend(PdPen *self);
+/** @is_linked_by_us: the window made a link that is to be used. */
+void pd_pen_resume(PdPen *self, bool is_linked_by_us);
+
+void pd_pen_arm_timer(PdPen *self, uint32_t delay_ms);
+
+bool pd_pen_is_streaming(const PdPen *self);
+bool pd_pen_is_in_session(PdPen *self);
+uint32_t pd_pen_get_n_malformed(PdPen *self);
+const char *pd_pen_get_state(PdPen *self);
+/** In words. Owns: borrowed until the next call. */
+const char *pd_pen_get_reason(PdPen *self);
+void pd_pen_tell_changed(PdPen *self);
+void pd_pen_save(PdPen *self);
+
+PdPenCall *pd_pen_call_new(PdPen *self);
+void pd_pen_call_free(PdPenCall *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PdPenCall, pd_pen_call_free)
+/** The pen when its link is still the one of the call, else NULL. */
+PdPen *pd_pen_call_get(const PdPenCall *self);
+
+/* link.c: the steps that bring a link up, and its end. */
+void pd_link_init(PdPen *pen);
+void pd_link_end(PdPen *pen);
+void pd_link_read_feature(PdPen *pen);
+void pd_link_subscribe(PdPen *pen);
+void pd_link_stream(PdPen *pen);
+/** Read Feature of a link that streams: newest, oldest, what was overwritten. */
+void pd_link_refresh_feature(PdPen *pen);
+
+/* clock.c */
+void pd_clock_read(PdPen *pen);
+
+/* log.c: what Feature says about the log. */
+bool pd_log_accept_feature(PdPen *pen, const PenFeature *feature);
+void pd_log_settle_lost(PdPen *pen);
+
+/* racp.c */
+void pd_racp_init(PdRacp *self);
+void pd_racp_clear(PdRacp *self);
+/** Ask for the next window or mark, if the control point is idle. */
+void pd_racp_pump(PdPen *pen);
+void pd_racp_on_indication(PdPen *pen, const uint8_t *bytes, size_t n_bytes);
+void pd_racp_on_range_end(PdPen *pen, uint32_t first, uint32_t last);
+void pd_racp_on_drained(PdPen *pen, uint32_t token);
+void pd_racp_on_bad(PdPen *pen, const PdReaderItem *item);
+/** Something of the report arrived. */
+void pd_racp_touch(PdPen *pen);
+bool pd_racp_is_reporting(const PdPen *pen);
+
+/* mark.c */
+/** Number to mark now, 0 = nothing. Starts a flush when one is due before. */
+uint32_t pd_mark_get_due(PdPen *pen);
+void pd_mark_done(PdPen *pen, uint32_t number);
+void pd_mark_on_durable(PdPen *pen, uint32_t contiguous);
+
+/* intake of what the reader tells: tail.c */
+void pd_tail_take(PdPen *pen, const PdReaderItem *item);
+
+/* cure.c */
+void pd_cure_try(PdPen *pen);
+
+/* manager.c */
+struct PdPenManager {
+    /* owned */
+    GDBusConnection *bus;
+    PdBluezClient *bluez;
+    PdReader *reader;
+    GPtrArray *pens;    /* PdPen */
+    GCancellable *life; /* cancelled when self goes: for answers that come later */
+    GRand *rand;
+    /* borrowed; ours until pd_pen_manager_free() */
+    PdStore *store;
+    PdTimeSync *time_sync;
+    void *user_data;
+    PdEnrol *enrol; /* the open window; clears itself */
+    /* plain */
+    PdPenListener listener;
+    PdPenConfig config;
+    int64_t cured_us; /* CLOCK_MONOTONIC, 0 = never */
+    bool watched;
+};
+
+PdPen *pd_manager_find(PdPenManager *self, const char *serial);
+PdPen *pd_manager_find_by_address(PdPenManager *self, const char *address);
+/** A newly enrolled pen. Owns: takes @info. Returns it, borrowed. */
+PdPen *pd_manager_add(PdPenManager *self, PdPenInfo *info);
+
+/** How the enrolment window asks for the adapters to try. Owns: the caller's. */
+GPtrArray *pd_manager_list_usable_adapters(PdPenManager *self, const char *adapter);
+
+/* enrol.c: what the window wants to know of BlueZ. */
+void pd_enrol_on_device(PdEnrol *self, PdBluezDevice *device);
+void pd_enrol_on_service_down(PdEnrol *self);
+void pd_enrol_cancel(PdEnrol *self);
