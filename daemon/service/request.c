@@ -1,0 +1,109 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT
+ *
+ * Carries a method call through its asynchronous steps and makes sure that every call
+ * is answered exactly once, also when the daemon stops in between.
+ */
+#include "service/request.h"
+
+void
+pd_service_request_free(PdServiceRequest *self)
+{
+    if (self->invocation != NULL) {
+        g_dbus_method_invocation_return_error(g_steal_pointer(&self->invocation),
+                                              PD_ERROR,
+                                              PD_ERROR_BUSY,
+                                              "penteld is stopping; try again when it is back");
+    }
+    if (self->watch_id != 0) {
+        g_bus_unwatch_name(self->watch_id);
+    }
+    g_clear_object(&self->cancellable);
+    g_clear_pointer(&self->stream, pd_service_stream_unref);
+    g_variant_unref(self->arguments);
+    g_free(self->key);
+    pd_service_unref(self->service);
+    g_free(self);
+}
+
+static void
+on_authorised(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(PdServiceRequest) self = user_data;
+    g_autoptr(GError) error = NULL;
+
+    if (!pd_service_authority_check_finish(result, &self->uid, &error)) {
+        if (!g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
+            pd_service_request_fail(self, error);
+        }
+        return;
+    }
+    if (!pd_service_request_is_open(self)) {
+        return;
+    }
+    const PdServiceBody body = self->body;
+    body(g_steal_pointer(&self));
+}
+
+void
+pd_service_request_begin(PdService *service,
+                         GDBusMethodInvocation *invocation,
+                         PdServiceAction action,
+                         PdServiceBody body)
+{
+    PdServiceRequest *self = g_new0(PdServiceRequest, 1);
+
+    service->n_refs++;
+    self->service = service;
+    self->invocation = invocation;
+    self->arguments = g_variant_ref(g_dbus_method_invocation_get_parameters(invocation));
+    self->body = body;
+    self->uid = PD_SERVICE_NO_UID;
+    pd_service_authority_check_async(service->authority,
+                                     g_dbus_method_invocation_get_sender(invocation),
+                                     action,
+                                     on_authorised,
+                                     self);
+}
+
+bool
+pd_service_request_is_open(const PdServiceRequest *self)
+{
+    return !self->service->is_closed;
+}
+
+void
+pd_service_request_return(PdServiceRequest *self, GVariant *value, GUnixFDList *fds)
+{
+    if (self->invocation == NULL) {
+        g_variant_unref(g_variant_ref_sink(value));
+        return;
+    }
+    g_dbus_method_invocation_return_value_with_unix_fd_list(
+        g_steal_pointer(&self->invocation), value, fds);
+}
+
+void
+pd_service_request_fail(PdServiceRequest *self, const GError *error)
+{
+    if (self->invocation == NULL) {
+        return;
+    }
+    if (error->domain == PD_ERROR) {
+        g_dbus_method_invocation_return_gerror(g_steal_pointer(&self->invocation), error);
+        return;
+    }
+    g_dbus_method_invocation_return_error(
+        g_steal_pointer(&self->invocation), PD_ERROR, PD_ERROR_FAILED, "%s", error->message);
+}
+
+void
+pd_service_request_fail_with(PdServiceRequest *self, PdError code, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    g_autoptr(GError) error = g_error_new_valist(PD_ERROR, (gint)code, format, arguments);
+    va_end(arguments);
+    pd_service_request_fail(self, error);
+}

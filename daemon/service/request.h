@@ -1,0 +1,59 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "service/service_internal.h"
+#include "util/error.h"
+
+#include <gio/gunixfdlist.h>
+
+/*
+ * One method call from its arrival to its answer: authorise, parse, call, complete.
+ * Keeps the service's memory, not its store or pens: is_closed says when those are gone.
+ */
+typedef struct PdServiceRequest PdServiceRequest;
+
+/** Parses and calls; only reached by an authorised caller. Takes the request over. */
+typedef void (*PdServiceBody)(PdServiceRequest *request);
+
+struct PdServiceRequest {
+    PdService *service;                /* ref */
+    GDBusMethodInvocation *invocation; /* owned until answered, then NULL */
+    GVariant *arguments;               /* ref */
+    PdServiceBody body;
+    uint32_t uid; /* authenticated caller */
+    char *key;    /* owned; what the call is about: session id or serial; may be NULL */
+    GCancellable *cancellable; /* owned; of this call alone, may be NULL */
+    guint watch_id;            /* of the caller's name, may be 0 */
+    PdServiceStream *stream;   /* ref; may be NULL */
+};
+
+/**
+ * Begin: ask whether the caller may do @action, then run @body.
+ *
+ * Owns: takes @invocation, as a handler of a skeleton does that returns TRUE.
+ */
+void pd_service_request_begin(PdService *service,
+                              GDBusMethodInvocation *invocation,
+                              PdServiceAction action,
+                              PdServiceBody body);
+
+/** Give it up; one that was not answered is told that penteld is stopping. */
+void pd_service_request_free(PdServiceRequest *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PdServiceRequest, pd_service_request_free)
+
+/**
+ * In a completion: false when the service closed meanwhile, so that neither finish
+ * functions nor store and pens may be touched.
+ */
+bool pd_service_request_is_open(const PdServiceRequest *self);
+
+/** Answer with @value, a tuple, sunk here. @fds may be NULL. */
+void pd_service_request_return(PdServiceRequest *self, GVariant *value, GUnixFDList *fds);
+
+/** Answer with an error under its name on the bus; a foreign domain becomes .Failed. */
+void pd_service_request_fail(PdServiceRequest *self, const GError *error);
+
+/** Answer with an error of PD_ERROR made here. */
+void pd_service_request_fail_with(PdServiceRequest *self, PdError code, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
