@@ -46,7 +46,6 @@ bool
 sim_bluez_start(SimBluez *self, GError **error)
 {
     self->start_at_us = 0;
-    self->crash = false;
     self->connection =
         g_dbus_connection_new_for_address_sync(self->address,
                                                G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
@@ -89,6 +88,7 @@ void
 sim_bluez_restart(SimBluez *self)
 {
     sim_bluez_say(self, "bluetoothd restarts");
+    self->crash = false;
     sim_bluez_stop(self);
     self->start_at_us = g_get_monotonic_time() + RESTART_US;
 }

@@ -171,8 +171,10 @@ sim_attr_on_method(void *user_data,
                    GDBusMethodInvocation *invocation)
 {
     SimAttr *attr = user_data;
-    if (g_str_equal(method, "StopNotify")) {
-        attr->device->adapter->bluez->crash = attr->debris;
+    if (g_str_equal(method, "StopNotify") && attr->debris) {
+        attr->device->adapter->bluez->crash = true;
+        g_object_unref(invocation); /* a segmentation fault answers nobody (F1) */
+    } else if (g_str_equal(method, "StopNotify")) {
         g_dbus_method_invocation_return_value(invocation, NULL);
     } else if (!attr->device->connected || !attr->device->resolved) {
         sim_bluez_fail(invocation, "Failed", "Not connected");

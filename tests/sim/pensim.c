@@ -129,6 +129,16 @@ on_quit(gpointer user_data)
     return G_SOURCE_CONTINUE;
 }
 
+/* Without its bus nobody can meet a pen any more, nor tell pensim to end. */
+static void
+on_bus_closed(GDBusConnection *connection, gboolean vanished, GError *error, gpointer user_data)
+{
+    App *app = user_data;
+    if (vanished) {
+        g_main_loop_quit(app->loop);
+    }
+}
+
 static gboolean
 on_restart(gpointer user_data)
 {
@@ -222,6 +232,7 @@ static void
 run(App *app)
 {
     app->loop = g_main_loop_new(NULL, FALSE);
+    (void)g_signal_connect(app->connection, "closed", G_CALLBACK(on_bus_closed), app);
     (void)g_unix_signal_add(SIGTERM, on_quit, app);
     (void)g_unix_signal_add(SIGINT, on_quit, app);
     (void)g_unix_signal_add(SIGUSR1, on_restart, app);
