@@ -1,24 +1,20 @@
 /* SPDX-FileCopyrightText: The Pentel authors
  * SPDX-License-Identifier: MIT
  *
- * From protobuf to plain bodies: everything a pen says is checked here for range and
- * inner agreement, so that nobody after this has to.
+ * From protobuf to plain bodies: nothing leaves here that body_check.c did not see, so
+ * nobody after this has to doubt a value.
  */
 #include "core/body.h"
 #include "record.pb-c.h"
 
 #include <string.h>
 
-#define RATE_MAX_DHZ      10000
-#define LOAD_MAX_PERMILLE 2000
-#define NEEDLES_MAX       100u
-
 bool
 pen_body_copy_text(const char *text, char *out, size_t n_out)
 {
     const size_t n = text == NULL ? n_out : strnlen(text, n_out);
 
-    if (n >= n_out) {
+    if (n >= n_out || !pen_body_is_text(text)) {
         return false;
     }
     memcpy(out, text, n + 1);
@@ -27,7 +23,7 @@ pen_body_copy_text(const char *text, char *out, size_t n_out)
 
 /* Undo delta coding. None at all means not measured: zeros. */
 static bool
-expand_deltas(const int32_t *deltas, size_t n_deltas, size_t n, int64_t max, uint16_t *out)
+expand_deltas(const int32_t *deltas, size_t n_deltas, size_t n, uint16_t *out)
 {
     int64_t value = 0;
 
@@ -40,7 +36,7 @@ expand_deltas(const int32_t *deltas, size_t n_deltas, size_t n, int64_t max, uin
     }
     for (size_t i = 0; i < n; i++) {
         value += deltas[i];
-        if (value < 0 || value > max) {
+        if (value < 0 || value > UINT16_MAX) {
             return false;
         }
         out[i] = (uint16_t)value;
@@ -49,46 +45,24 @@ expand_deltas(const int32_t *deltas, size_t n_deltas, size_t n, int64_t max, uin
 }
 
 static bool
-copy_runs(const Pentel__V1__Samples *message, PenSamples *out)
-{
-    uint64_t sum = 0;
-
-    if (message->n_contact_runs_ticks > PEN_CONTACT_RUNS_MAX) {
-        return false;
-    }
-    for (size_t i = 0; i < message->n_contact_runs_ticks; i++) {
-        if (i > 0 && message->contact_runs_ticks[i] == 0) {
-            return false;
-        }
-        out->run_ticks[i] = message->contact_runs_ticks[i];
-        sum += message->contact_runs_ticks[i];
-    }
-    out->n_runs = (uint32_t)message->n_contact_runs_ticks;
-    return sum == (uint64_t)out->n * out->interval_ticks;
-}
-
-static bool
 copy_samples(const Pentel__V1__Samples *message, PenSamples *out)
 {
     const size_t n = message->n_depth_delta_um;
+    const size_t n_runs = message->n_contact_runs_ticks;
 
-    if (n == 0 || n > PEN_SAMPLES_MAX || message->interval_ticks == 0) {
+    if (n > PEN_SAMPLES_MAX || n_runs > PEN_CONTACT_RUNS_MAX) {
         return false;
     }
     out->interval_ticks = message->interval_ticks;
     out->n = (uint32_t)n;
-    return expand_deltas(message->depth_delta_um, n, n, PEN_DEPTH_MAX_UM, out->depth_um) &&
-           expand_deltas(message->rate_delta_dhz,
-                         message->n_rate_delta_dhz,
-                         n,
-                         RATE_MAX_DHZ,
-                         out->rate_dhz) &&
-           expand_deltas(message->load_delta_permille,
-                         message->n_load_delta_permille,
-                         n,
-                         LOAD_MAX_PERMILLE,
-                         out->load_permille) &&
-           copy_runs(message, out);
+    out->n_runs = (uint32_t)n_runs;
+    for (size_t i = 0; i < n_runs; i++) {
+        out->run_ticks[i] = message->contact_runs_ticks[i];
+    }
+    return expand_deltas(message->depth_delta_um, n, n, out->depth_um) &&
+           expand_deltas(message->rate_delta_dhz, message->n_rate_delta_dhz, n, out->rate_dhz) &&
+           expand_deltas(
+               message->load_delta_permille, message->n_load_delta_permille, n, out->load_permille);
 }
 
 static bool
@@ -100,8 +74,7 @@ copy_cartridge(const Pentel__V1__Cartridge *message, PenCartridge *out)
     }
     out->has_needles = message->maybe_needles_case != 0;
     out->needles = out->has_needles ? message->needles : 0;
-    return out->needles <= NEEDLES_MAX &&
-           pen_body_copy_text(message->id, out->id, sizeof out->id) &&
+    return pen_body_copy_text(message->id, out->id, sizeof out->id) &&
            pen_body_copy_text(message->lot, out->lot, sizeof out->lot) &&
            pen_body_copy_text(message->expiry, out->expiry, sizeof out->expiry);
 }
@@ -114,8 +87,7 @@ copy_begin(const Pentel__V1__SessionBegin *message, PenBody *out)
     out->begin.has_depth_setting = message->maybe_depth_setting_um_case != 0;
     out->begin.depth_setting_um = out->begin.has_depth_setting ? message->depth_setting_um : 0;
     out->begin.has_cartridge = message->cartridge != NULL;
-    if (out->begin.depth_setting_um > PEN_DEPTH_MAX_UM ||
-        !pen_body_copy_text(message->firmware, out->begin.firmware, sizeof out->begin.firmware)) {
+    if (!pen_body_copy_text(message->firmware, out->begin.firmware, sizeof out->begin.firmware)) {
         return false;
     }
     return !out->begin.has_cartridge || copy_cartridge(message->cartridge, &out->begin.cartridge);
@@ -169,7 +141,6 @@ copy_body(const Pentel__V1__Body *message, PenBody *out)
         break;
     case PEN_BODY_DEPTH_SETTING:
         out->depth_setting.depth_um = message->depth_setting->depth_um;
-        good = out->depth_setting.depth_um <= PEN_DEPTH_MAX_UM;
         break;
     case PEN_BODY_BUTTON:
         out->button.button = message->button->button;
@@ -193,7 +164,7 @@ copy_body(const Pentel__V1__Body *message, PenBody *out)
         copy_head(message->head, out);
         break;
     }
-    return good ? PEN_STATUS_OK : PEN_STATUS_BAD_BODY;
+    return good && pen_body_is_valid(out) ? PEN_STATUS_OK : PEN_STATUS_BAD_BODY;
 }
 
 PenStatus

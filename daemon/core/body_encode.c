@@ -36,14 +36,11 @@ make_deltas(const uint16_t *values, size_t n, int32_t *out)
     }
 }
 
-static bool
+static void
 fill_samples(Scratch *scratch)
 {
     PenSamples *samples = &scratch->copy.samples;
 
-    if (samples->n == 0 || samples->n > PEN_SAMPLES_MAX || samples->n_runs > PEN_CONTACT_RUNS_MAX) {
-        return false;
-    }
     make_deltas(samples->depth_um, samples->n, scratch->depth_deltas);
     make_deltas(samples->rate_dhz, samples->n, scratch->rate_deltas);
     make_deltas(samples->load_permille, samples->n, scratch->load_deltas);
@@ -57,7 +54,6 @@ fill_samples(Scratch *scratch)
     scratch->samples.load_delta_permille = scratch->load_deltas;
     scratch->samples.n_contact_runs_ticks = samples->n_runs;
     scratch->samples.contact_runs_ticks = samples->run_ticks;
-    return true;
 }
 
 static void
@@ -159,8 +155,9 @@ fill_message(Scratch *scratch, Pentel__V1__Body *message)
         message->session_end = &scratch->end;
         return true;
     case PEN_BODY_SAMPLES:
+        fill_samples(scratch);
         message->samples = &scratch->samples;
-        return fill_samples(scratch);
+        return true;
     case PEN_BODY_CARTRIDGE_ATTACHED:
         fill_cartridge(&body->cartridge, &scratch->cartridge);
         message->cartridge_attached = &scratch->cartridge;
@@ -211,7 +208,7 @@ pen_body_encode(const PenBody *body, uint8_t *out, size_t n_out, size_t *n_writt
     Pentel__V1__Body message;
     pentel__v1__body__init(&message);
 
-    if (!fill_message(&scratch, &message)) {
+    if (!pen_body_is_valid(body) || !fill_message(&scratch, &message)) {
         return PEN_STATUS_BAD_BODY;
     }
     const size_t n = pentel__v1__body__get_packed_size(&message);

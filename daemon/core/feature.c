@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define FEATURE_MAX 512u
+#define TICK_MAX    ((UINT64_C(1) << 48) - 1u)
 
 static bool
 is_serial(const char *text)
@@ -45,7 +46,8 @@ copy_feature(const Pentel__V1__Feature *message, PenFeature *out)
     out->free_permille = message->free_permille;
     out->tick_unit = (uint32_t)message->tick_unit;
     out->tick_now = message->tick_now;
-    return out->tick_unit <= PENTEL__V1__TICK_UNIT__TICK_UNIT_1_32768_SECOND;
+    return out->tick_unit <= PENTEL__V1__TICK_UNIT__TICK_UNIT_1_32768_SECOND &&
+           out->tick_now <= TICK_MAX;
 }
 
 PenStatus
