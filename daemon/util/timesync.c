@@ -9,6 +9,7 @@
 #include <glib-unix.h>
 
 #include <errno.h>
+#include <stdint.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
