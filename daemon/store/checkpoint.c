@@ -8,6 +8,7 @@
 #include "store/lock.h"
 
 #define PASSIVE_PAGES 1024
+#define ALARM_PAGES   16384 /* 64 MiB */
 #define IDLE_US       (30 * G_USEC_PER_SEC)
 
 struct PdCheckpointer {
@@ -16,6 +17,7 @@ struct PdCheckpointer {
     GThread *thread;
     PdLock lock; /* guards the following */
     bool is_stopping;
+    bool has_warned;
     int n_pages; /* in the WAL after the last commit */
     int64_t written_us;
 };
@@ -28,7 +30,12 @@ on_wal(void *data, sqlite3 *db, const char *name, int n_pages)
     pd_lock_enter(&self->lock);
     self->n_pages = n_pages;
     self->written_us = g_get_monotonic_time();
+    const bool must_warn = n_pages >= ALARM_PAGES && !self->has_warned;
+    self->has_warned = n_pages >= ALARM_PAGES;
     pd_lock_leave(&self->lock);
+    if (must_warn) {
+        g_warning("the WAL has grown to %d MiB: a reader holds it", n_pages / 256);
+    }
     return SQLITE_OK;
 }
 

@@ -26,43 +26,84 @@ set_meta(PdDb *db, const char *key, const char *value, GError **error)
 }
 
 static bool
-keep_former(PdDb *db, const char *id, GError **error)
+keep_former(PdDb *db, const char *id, uint64_t head, GError **error)
 {
-    uint64_t head = 0;
-
-    return id == NULL || (pd_journal_head(db, &head, error) &&
-                          pd_db_run(db,
-                                    error,
-                                    "insert or replace into former_store (store_id, head, wall_us)"
-                                    " values (?, ?, ?)",
-                                    "tii",
-                                    id,
-                                    (int64_t)head,
-                                    g_get_real_time()));
+    return id == NULL || pd_db_run(db,
+                                   error,
+                                   "insert into former_store (store_id, head, wall_us)"
+                                   " values (?, ?, ?) on conflict (store_id) do update set"
+                                   " head = max(head, excluded.head)",
+                                   "tii",
+                                   id,
+                                   (int64_t)head,
+                                   g_get_real_time());
 }
 
-bool
-pd_identity_ensure(PdDb *db, const char *machine, char **id_out, GError **error)
+/* "UUID HEAD"; NULL when there is none. */
+static char *
+read_witness(const char *state, uint64_t *head_out)
 {
-    g_autofree char *id = NULL;
-    g_autofree char *old_machine = NULL;
+    g_autofree char *path = g_build_filename(state, "head", NULL);
+    g_autofree char *text = NULL;
 
-    if (!get_meta(db, "store_id", &id, error) || !get_meta(db, "machine", &old_machine, error)) {
-        return false;
+    if (!g_file_get_contents(path, &text, NULL, NULL)) {
+        return NULL;
     }
-    const bool moved = machine[0] != '\0' && g_strcmp0(machine, old_machine) != 0;
-    if (id != NULL && !moved) {
-        *id_out = g_steal_pointer(&id);
-        return true;
+    g_auto(GStrv) words = g_strsplit(g_strstrip(text), " ", 2);
+    if (words[0] == NULL || words[1] == NULL || !g_uuid_string_is_valid(words[0])) {
+        return NULL;
     }
+    *head_out = g_ascii_strtoull(words[1], NULL, 10);
+    return g_strdup(words[0]);
+}
+
+void
+pd_identity_write_witness(const char *state, const char *id, uint64_t head)
+{
+    g_autofree char *path = g_build_filename(state, "head", NULL);
+    g_autofree char *text = g_strdup_printf("%s %" G_GUINT64_FORMAT "\n", id, head);
+    g_autoptr(GError) error = NULL;
+
+    if (!g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0600, &error)) {
+        g_info("%s", error->message);
+    }
+}
+
+static bool
+renew(PdDb *db, const char *machine, char **id_out, GError **error)
+{
     g_autofree char *new_id = g_uuid_string_random();
-    if (!pd_db_script(db, "begin immediate", error) || !keep_former(db, id, error) ||
-        !set_meta(db, "store_id", new_id, error) || !set_meta(db, "machine", machine, error) ||
+
+    if (!set_meta(db, "store_id", new_id, error) || !set_meta(db, "machine", machine, error) ||
         !pd_db_script(db, "commit", error)) {
         return false;
     }
     *id_out = g_steal_pointer(&new_id);
     return true;
+}
+
+bool
+pd_identity_ensure(PdDb *db, const char *state, const char *machine, char **id_out, GError **error)
+{
+    uint64_t seen_head = 0;
+    uint64_t head = 0;
+    g_autofree char *seen_id = read_witness(state, &seen_head);
+    g_autofree char *id = NULL;
+    g_autofree char *old_machine = NULL;
+
+    if (!get_meta(db, "store_id", &id, error) || !get_meta(db, "machine", &old_machine, error) ||
+        !pd_journal_head(db, &head, error)) {
+        return false;
+    }
+    const bool moved = machine[0] != '\0' && old_machine != NULL && old_machine[0] != '\0' &&
+                       !g_str_equal(machine, old_machine);
+    const bool restored = g_strcmp0(id, seen_id) == 0 && seen_head > head;
+    if (id != NULL && !moved && !restored) {
+        *id_out = g_steal_pointer(&id);
+        return true;
+    }
+    return pd_db_script(db, "begin immediate", error) && keep_former(db, id, head, error) &&
+           keep_former(db, seen_id, seen_head, error) && renew(db, machine, id_out, error);
 }
 
 char *

@@ -24,7 +24,7 @@ start_writer(PdStore *self,
     g_autoptr(PdDb) db = pd_home_open_index(&self->home, error);
     g_autofree char *machine = pd_identity_dup_machine();
 
-    if (db == NULL || !pd_identity_ensure(db, machine, &self->id, error)) {
+    if (db == NULL || !pd_identity_ensure(db, self->home.state, machine, &self->id, error)) {
         return NULL;
     }
     PdWriterConfig writer_config = {

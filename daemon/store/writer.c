@@ -9,11 +9,13 @@
 #include "core/wire.h"
 #include "store/checkpoint.h"
 #include "store/derive.h"
+#include "store/identity.h"
 #include "store/lock.h"
 #include "store/seal.h"
 #include "util/error.h"
 
 #define RETRY_US       (5 * G_USEC_PER_SEC)
+#define WITNESS_US     (600 * G_USEC_PER_SEC)
 #define CHUNK_RECORDS  8192u /* in one transaction */
 #define CHUNK_SESSIONS 64u   /* folds in memory, about 80 KiB each */
 
@@ -34,6 +36,8 @@ struct PdWriter {
     PdBatch batch;
     int64_t derived_us;
     int64_t sealed_us;
+    int64_t witnessed_us;
+    uint64_t witnessed_head;
     bool is_suspect;  /* SQLite found damage: leave everything as it is */
     int64_t retry_us; /* no attempt before; 0 when the last one went well */
 };
@@ -388,6 +392,21 @@ next_own_us(PdWriter *self)
     return any ? self->derived_us + (int64_t)self->config.commit_ms * 2500 : 0;
 }
 
+/* Now and then is enough: what it witnesses is that a store is not an older one. */
+static void
+write_witness(PdWriter *self)
+{
+    const int64_t now_us = g_get_monotonic_time();
+
+    if (self->health.head == self->witnessed_head ||
+        (!self->batch.is_last && now_us - self->witnessed_us < WITNESS_US)) {
+        return;
+    }
+    self->witnessed_us = now_us;
+    self->witnessed_head = self->health.head;
+    pd_identity_write_witness(self->config.home->state, self->config.store_id, self->health.head);
+}
+
 static gpointer
 run(gpointer data)
 {
@@ -399,6 +418,7 @@ run(gpointer data)
         if (self->retry_us == 0) {
             pd_seal_if_due(&self->ledger, &self->sealed_us);
         }
+        write_witness(self);
         pd_checkpointer_written(self->checkpointer);
     }
     return NULL;
