@@ -83,39 +83,6 @@ pd_db_handle(PdDb *self)
     return self->handle;
 }
 
-PdDb *
-pd_db_open(const char *path, PdDbRole role, int *code_out, GError **error)
-{
-    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
-                      (role == PD_DB_WRITER ? SQLITE_OPEN_CREATE : 0);
-    g_autoptr(PdDb) self = g_new0(PdDb, 1);
-
-    self->statements = g_hash_table_new_full(NULL, NULL, NULL, finalize);
-    bool ok = sqlite3_open_v2(path, &self->handle, flags, NULL) == SQLITE_OK;
-    if (!ok) {
-        fail(self, path, error);
-    } else {
-        pd_db_keep_wal(self, role == PD_DB_WRITER);
-        sqlite3_extended_result_codes(self->handle, 1);
-        ok = pd_db_script(self, pragmas_of(role), error);
-    }
-    if (!ok && code_out != NULL) {
-        *code_out = pd_db_last_code(self);
-    }
-    return ok ? g_steal_pointer(&self) : NULL;
-}
-
-void
-pd_db_close(PdDb *self)
-{
-    if (self == NULL) {
-        return;
-    }
-    g_hash_table_unref(self->statements);
-    sqlite3_close(self->handle);
-    g_free(self);
-}
-
 static PdStmt *
 prepare(PdDb *self, const char *sql, GError **error)
 {
@@ -222,6 +189,58 @@ pd_db_get_int(PdDb *self, int64_t fallback, int64_t *out, GError **error, const 
         *out = sqlite3_column_int64(stmt, 0);
     }
     return true;
+}
+
+/* SQLite goes on without a word where a file system has no shared memory. */
+static bool
+has_wal(PdDb *self, GError **error)
+{
+    g_autoptr(PdStmt) stmt = pd_db_query(self, error, "pragma journal_mode", "");
+    const int got = stmt == NULL ? -1 : pd_db_step(self, stmt, error);
+
+    if (got > 0 && g_strcmp0((const char *)sqlite3_column_text(stmt, 0), "wal") != 0) {
+        self->last_code = SQLITE_CANTOPEN;
+        g_set_error(error,
+                    PD_ERROR,
+                    PD_ERROR_STORE,
+                    "this file system cannot hold the store: SQLite has no WAL on it");
+        return false;
+    }
+    return got > 0;
+}
+
+PdDb *
+pd_db_open(const char *path, PdDbRole role, int *code_out, GError **error)
+{
+    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
+                      (role == PD_DB_WRITER ? SQLITE_OPEN_CREATE : 0);
+    g_autoptr(PdDb) self = g_new0(PdDb, 1);
+
+    self->statements = g_hash_table_new_full(NULL, NULL, NULL, finalize);
+    bool ok = sqlite3_open_v2(path, &self->handle, flags, NULL) == SQLITE_OK;
+    if (!ok) {
+        fail(self, path, error);
+    } else {
+        pd_db_keep_wal(self, role == PD_DB_WRITER);
+        sqlite3_extended_result_codes(self->handle, 1);
+        ok = pd_db_script(self, pragmas_of(role), error) &&
+             (role != PD_DB_WRITER || has_wal(self, error));
+    }
+    if (!ok && code_out != NULL) {
+        *code_out = pd_db_last_code(self);
+    }
+    return ok ? g_steal_pointer(&self) : NULL;
+}
+
+void
+pd_db_close(PdDb *self)
+{
+    if (self == NULL) {
+        return;
+    }
+    g_hash_table_unref(self->statements);
+    sqlite3_close(self->handle);
+    g_free(self);
 }
 
 char *

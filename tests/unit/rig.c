@@ -171,15 +171,22 @@ rig_append_all(Rig *self, const Treatment *treatment)
     }
 }
 
-void
-rig_flush(Rig *self)
+bool
+rig_try_flush(Rig *self, GError **error)
 {
     g_autoptr(GAsyncResult) result = NULL;
-    g_autoptr(GError) error = NULL;
 
     pd_store_flush_async(self->store, NULL, on_answer, &result);
     wait_answer(&result);
-    pd_store_flush_finish(self->store, result, &error);
+    return pd_store_flush_finish(self->store, result, error);
+}
+
+void
+rig_flush(Rig *self)
+{
+    g_autoptr(GError) error = NULL;
+
+    rig_try_flush(self, &error);
     g_assert_no_error(error);
 }
 
@@ -307,6 +314,38 @@ rig_read_all_raw(Rig *self, const char *id)
             g_assert_nonnull(raw);
             g_byte_array_append(out, raw->record.data, (guint)raw->record.len);
             pentel__v1__raw_record__free_unpacked(raw, NULL);
+        }
+    }
+}
+
+static void
+free_entry(gpointer data)
+{
+    pentel__v1__journal_entry__free_unpacked(data, NULL);
+}
+
+GPtrArray *
+rig_read_all_journal(Rig *self, uint64_t upto)
+{
+    GPtrArray *entries = g_ptr_array_new_with_free_func(free_entry);
+    uint64_t after = 0;
+
+    for (;;) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GBytes) page = rig_read_journal(self, &after, upto, &error);
+        gsize n_page = 0;
+        g_assert_no_error(error);
+        const uint8_t *at = g_bytes_get_data(page, &n_page);
+        g_assert_cmpuint(n_page, <=, 65536);
+        if (n_page == 0) {
+            return entries;
+        }
+        const uint8_t *end = at + n_page;
+        while (at < end) {
+            size_t n_message = 0;
+            const uint8_t *message = next_message(&at, end, &n_message);
+            g_ptr_array_add(entries, pentel__v1__journal_entry__unpack(NULL, n_message, message));
+            g_assert_nonnull(g_ptr_array_index(entries, entries->len - 1));
         }
     }
 }

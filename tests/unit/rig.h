@@ -54,6 +54,12 @@ GBytes *rig_read_journal(Rig *self, uint64_t *after, uint64_t upto, GError **err
 /** All raw records of a session, concatenated. */
 GByteArray *rig_read_all_raw(Rig *self, const char *id);
 
+/** All journal entries up to @upto. Owns: array of Pentel__V1__JournalEntry. */
+GPtrArray *rig_read_all_journal(Rig *self, uint64_t upto);
+
+/** True when a flush went well. */
+bool rig_try_flush(Rig *self, GError **error);
+
 PdStoreHealth rig_health(Rig *self);
 
 /** Run the main context until @done says so or @limit_ms passed. False at the limit. */
@@ -73,3 +79,9 @@ void rig_sql(const Rig *self, const char *sql);
 int64_t rig_sql_int(const Rig *self, const char *sql);
 
 void rig_remove_tree(const char *path);
+
+/** Stand between SQLite and the disk, before anything is opened. */
+void rig_watch_disk(void);
+
+/** From now on every write says that the disk is full. Any thread. */
+void rig_set_disk_full(bool full);
