@@ -201,7 +201,7 @@ test_killed(void)
         g_autoptr(Rig) rig = new_rig_of_schema_1();
         g_autofree char *index = rig_path(rig, "store/index.db");
         g_autoptr(GError) error = NULL;
-        migrate_and_die(index, (uint32_t)g_rand_int_range(rand, 1000, 60000));
+        migrate_and_die(index, (uint32_t)g_rand_int_range(rand, 1000, 150000));
         const int64_t version = rig_sql_int(rig, "pragma user_version");
         g_assert_true(version == 1 || version == 3);
         n_cut += version == 1 ? 1 : 0;
