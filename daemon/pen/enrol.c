@@ -20,6 +20,7 @@
 #define CONNECT_MS        20000    /* a pen that was heard (P11) */
 #define EXTRA_ADAPTER_US  10000000 /* for each adapter after the first */
 #define REFUSED_FOR_US    5000000  /* a pen that refused is not tried again before */
+#define UP_US             2000000  /* for bluetoothd's objects after our own start */
 #define SCAN_STALE_US     3000000  /* heard so long before the scan still counts */
 
 typedef enum {
@@ -46,6 +47,7 @@ struct PdEnrol {
     GPtrArray *bonded;     /* addresses that hold the bond now */
     GHashTable *refused;   /* device address -> CLOCK_MONOTONIC time, int64 on the heap */
     char *wanted;          /* "", address or serial */
+    char *adapter;         /* address or name of the only one to use, NULL = all */
     char *address;         /* of the pen once it is known */
     char *scanning;        /* adapter, NULL = none */
     char *problem;         /* the last one, in words */
@@ -75,10 +77,11 @@ enrol_unref(PdEnrol *self)
     g_clear_object(&self->calls);
     g_clear_object(&self->life);
     g_clear_pointer(&self->device, pd_bluez_device_unref);
-    g_ptr_array_unref(self->adapters);
+    g_clear_pointer(&self->adapters, g_ptr_array_unref);
     g_ptr_array_unref(self->bonded);
     g_hash_table_unref(self->refused);
     g_free(self->wanted);
+    g_free(self->adapter);
     g_free(self->address);
     g_free(self->scanning);
     g_free(self->problem);
@@ -855,41 +858,71 @@ pd_enrol_cancel(PdEnrol *self)
 }
 
 static GError *
-check_may_open(PdPenManager *manager, const GPtrArray *adapters, const char *adapter)
+check_adapters(const PdEnrol *self)
 {
-    if (manager->enrol != NULL) {
-        return g_error_new(PD_ERROR, PD_ERROR_BUSY, "another pen is being enrolled");
-    }
-    if (!pd_bluez_client_is_up(manager->bluez)) {
+    if (!pd_bluez_client_is_up(self->manager->bluez)) {
         return g_error_new(PD_ERROR, PD_ERROR_NO_ADAPTER, "bluetoothd is not running");
     }
-    if (adapters->len == 0) {
-        return adapter != NULL && adapter[0] != '\0'
-                   ? g_error_new(PD_ERROR,
-                                 PD_ERROR_NO_ADAPTER,
-                                 "no Bluetooth adapter %s that is on",
-                                 adapter)
-                   : g_error_new(
-                         PD_ERROR, PD_ERROR_NO_ADAPTER, "no Bluetooth adapter is there and on");
+    if (self->adapters->len > 0) {
+        return NULL;
     }
-    return NULL;
+    if (self->adapter != NULL && self->adapter[0] != '\0') {
+        return g_error_new(
+            PD_ERROR, PD_ERROR_NO_ADAPTER, "no Bluetooth adapter %s that is on", self->adapter);
+    }
+    return g_error_new(PD_ERROR, PD_ERROR_NO_ADAPTER, "no Bluetooth adapter is there and on");
+}
+
+static void
+open_window(PdEnrol *self)
+{
+    PdPenManager *manager = self->manager;
+
+    self->adapters = pd_manager_list_usable_adapters(manager, self->adapter);
+    GError *error = check_adapters(self);
+    if (error != NULL) {
+        fail(self, error);
+        return;
+    }
+    self->target = strchr(self->wanted, ':') != NULL
+                       ? pd_manager_find_by_address(manager, self->wanted)
+                       : pd_manager_find(manager, self->wanted);
+    if (self->target != NULL) {
+        pd_pen_suspend(self->target);
+    }
+    pd_bluez_agent_open_async(
+        manager->bluez, may_pair, self, self->calls, on_agent, enrol_ref(self));
+}
+
+/* A daemon that just started does not know bluetoothd's objects yet. */
+static gboolean
+on_wait_up(gpointer user_data)
+{
+    PdEnrol *self = user_data;
+    const int64_t waited_us = g_get_monotonic_time() - self->adapter_us;
+
+    if (!pd_bluez_client_is_up(self->manager->bluez) && waited_us < UP_US) {
+        return G_SOURCE_CONTINUE;
+    }
+    self->timer_id = 0;
+    open_window(self);
+    return G_SOURCE_REMOVE;
 }
 
 static PdEnrol *
-enrol_new(PdPenManager *manager, const char *pen, GPtrArray *adapters)
+enrol_new(PdPenManager *manager, const char *pen, const char *adapter)
 {
     PdEnrol *self = g_new0(PdEnrol, 1);
 
     self->n_refs = 1;
     self->manager = manager;
     self->wanted = g_strdup(pen);
-    self->adapters = adapters;
+    self->adapter = g_strdup(adapter);
     self->bonded = g_ptr_array_new_with_free_func(g_free);
     self->refused = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     self->calls = g_cancellable_new();
     self->life = g_object_ref(manager->life);
-    self->target = strchr(pen, ':') != NULL ? pd_manager_find_by_address(manager, pen)
-                                            : pd_manager_find(manager, pen);
+    self->adapter_us = g_get_monotonic_time();
     return self;
 }
 
@@ -903,25 +936,20 @@ pd_pen_manager_enroll_async(PdPenManager *self,
                             gpointer user_data)
 {
     g_autoptr(GTask) task = g_task_new(NULL, NULL, callback, user_data);
-    g_autoptr(GPtrArray) adapters = pd_manager_list_usable_adapters(self, adapter);
-    GError *error = check_may_open(self, adapters, adapter);
 
     g_task_set_source_tag(task, pd_pen_manager_enroll_async);
-    if (error != NULL) {
-        g_task_return_error(task, error);
+    if (self->enrol != NULL) {
+        g_task_return_new_error(task, PD_ERROR, PD_ERROR_BUSY, "another pen is being enrolled");
         return;
     }
-    PdEnrol *enrol = enrol_new(self, pen, g_steal_pointer(&adapters));
+    PdEnrol *enrol = enrol_new(self, pen, adapter);
     enrol->task = g_steal_pointer(&task);
     self->enrol = enrol;
     const uint32_t window_s = timeout_s > 0 ? MIN(timeout_s, TIMEOUT_MAX_S) : TIMEOUT_DEFAULT_S;
     enrol->timeout_id = g_timeout_add_seconds(window_s, on_timeout, enrol);
     watch_cancellable(enrol, cancellable);
-    if (enrol->target != NULL) {
-        pd_pen_suspend(enrol->target);
-    }
-    pd_bluez_agent_open_async(
-        self->bluez, may_pair, enrol, enrol->calls, on_agent, enrol_ref(enrol));
+    /* Never from in here: the caller's completion must not come before this returns. */
+    set_timer(enrol, pd_bluez_client_is_up(self->bluez) ? 0 : POLL_MS / 2, on_wait_up);
 }
 
 char *
