@@ -72,7 +72,8 @@ on_tick(gpointer user_data)
 }
 
 void
-rig_wait(Rig *self, RigCondition condition, const void *user_data, uint32_t timeout_ms, const char *what)
+rig_wait(
+    Rig *self, RigCondition condition, const void *user_data, uint32_t timeout_ms, const char *what)
 {
     const int64_t end_us = g_get_monotonic_time() + (int64_t)timeout_ms * 1000;
     const guint tick = g_timeout_add(50, on_tick, NULL);

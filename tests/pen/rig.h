@@ -35,8 +35,11 @@ void rig_stop_manager(Rig *self);
 
 /** Run the main loop until @condition or @timeout_ms; fails the test with @what. */
 typedef bool (*RigCondition)(Rig *self, const void *user_data);
-void rig_wait(
-    Rig *self, RigCondition condition, const void *user_data, uint32_t timeout_ms, const char *what);
+void rig_wait(Rig *self,
+              RigCondition condition,
+              const void *user_data,
+              uint32_t timeout_ms,
+              const char *what);
 /** Run the main loop for a while. */
 void rig_idle(Rig *self, uint32_t ms);
 

@@ -1,0 +1,14 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "store/store.h"
+
+/* A store that only counts what the reader and the backfill hand it. */
+struct PdStore {
+    GMutex lock;
+    uint64_t n_appended;
+    uint64_t last_log_id;
+    uint32_t last_number;
+    bool is_full;
+};
