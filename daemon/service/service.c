@@ -23,9 +23,18 @@ show_pen(PdService *self, const char *serial)
 }
 
 static void
+tell_pens_changed(PdService *self)
+{
+    if (self->pen_objects != NULL && self->config.pens_changed != NULL) {
+        self->config.pens_changed(self->config.user_data);
+    }
+}
+
+static void
 on_pen_changed(void *user_data, const char *serial)
 {
     show_pen(user_data, serial);
+    tell_pens_changed(user_data);
 }
 
 static void
@@ -36,6 +45,7 @@ on_pen_removed(void *user_data, const char *serial)
     if (self->pen_objects != NULL) {
         pd_service_pen_objects_remove(self->pen_objects, serial);
     }
+    tell_pens_changed(self);
 }
 
 const PdPenListener *

@@ -21,6 +21,9 @@ typedef struct {
     PdServiceAuthorityConfig authority;
     PdServiceStreamsConfig streams;
     bool notify_by_signal; /* for a finding: samples go over the bus (F26) */
+    /* A pen came, went or changed its state; may be NULL. */
+    void (*pens_changed)(void *user_data);
+    void *user_data;
 } PdServiceConfig;
 
 /**
