@@ -66,7 +66,7 @@ is_trusted(const PdServiceAuthority *self, uint32_t uid)
 }
 
 static bool
-is_sync(const PdServiceAuthority *self, uint32_t uid)
+is_uploader(const PdServiceAuthority *self, uint32_t uid)
 {
     return uid != PD_SERVICE_NO_UID && uid == self->config.sync_uid;
 }
@@ -75,8 +75,8 @@ is_sync(const PdServiceAuthority *self, uint32_t uid)
 static bool
 is_known(const PdServiceClient *client)
 {
-    return client->authority != NULL &&
-           (is_trusted(client->authority, client->uid) || is_sync(client->authority, client->uid));
+    return client->authority != NULL && (is_trusted(client->authority, client->uid) ||
+                                         is_uploader(client->authority, client->uid));
 }
 
 static void
@@ -203,7 +203,7 @@ judge(PdServiceClient *client, PdServiceAction action)
         settle(client, action, true);
         return;
     }
-    if (is_sync(self, client->uid)) {
+    if (is_uploader(self, client->uid)) {
         settle(client, action, action == PD_SERVICE_ACTION_READ_JOURNAL);
         return;
     }

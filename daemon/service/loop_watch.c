@@ -9,6 +9,7 @@
 
 struct PdServiceLoopWatch {
     GSource source;
+    GSourceFuncs funcs;         /* what source calls */
     int64_t turn_began_mono_us; /* 0 outside a turn */
     int64_t max_us;
 };
@@ -44,16 +45,17 @@ on_dispatch(GSource *source, GSourceFunc callback, gpointer user_data)
 PdServiceLoopWatch *
 pd_service_loop_watch_new(GMainContext *context)
 {
-    /* GLib keeps a pointer to it and does not write to it. */
-    static GSourceFuncs funcs = { .prepare = on_prepare,
-                                  .check = on_check,
-                                  .dispatch = on_dispatch };
+    GSourceFuncs funcs = { .prepare = on_prepare, .check = on_check, .dispatch = on_dispatch };
     GSource *source = g_source_new(&funcs, sizeof(PdServiceLoopWatch));
+    PdServiceLoopWatch *self = (PdServiceLoopWatch *)(void *)source;
 
+    /* GLib keeps a pointer to them and does not copy. */
+    self->funcs = funcs;
+    g_source_set_funcs(source, &self->funcs);
     g_source_set_priority(source, G_MININT);
     g_source_set_static_name(source, "loop watch");
     g_source_attach(source, context);
-    return (PdServiceLoopWatch *)(void *)source;
+    return self;
 }
 
 void
