@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define BUTTON_MARKER 1u
+
 struct PenFold {
     PenFoldConfig config;
     uint32_t tick_unit;
@@ -135,7 +137,7 @@ take_samples(PenFold *self, uint64_t tick, const PenSamples *samples)
         at_ticks = run_end_ticks;
     }
     self->covered_us = end_us;
-    self->latest_us = end_us;
+    self->latest_us = end_us > self->latest_us ? end_us : self->latest_us;
     if (pen_pass_is_over(&self->pass, &self->config, end_us)) {
         close_pass(self);
     }
@@ -199,7 +201,9 @@ take_body(PenFold *self, const PenRecordHeader *header, const PenBody *body)
         take_setting(self, at_us, body->depth_setting.depth_um);
         break;
     case PEN_BODY_BUTTON:
-        close_pass(self);
+        if (body->button.button == BUTTON_MARKER) {
+            close_pass(self);
+        }
         break;
     case PEN_BODY_FAULT:
         if (self->sink != NULL && self->sink->fault != NULL) {
