@@ -55,20 +55,36 @@ place_by_one(const PenAnchor *anchor, uint64_t tick_us, int64_t *wall_us, uint32
     *error_us = add_drift(anchor->error_us, distance_us(anchor->tick_us, tick_us));
 }
 
+/*
+ * The pen may have run fast up to the tick and slow behind it while the anchors agree: at
+ * most twice the drift over the harmonic share of both distances.
+ */
+static uint32_t
+bound_between(const PenAnchor *a, const PenAnchor *b, double to_a_us, double to_b_us)
+{
+    const double span_us = to_a_us + to_b_us;
+    const double reading_us = (a->error_us * to_b_us + b->error_us * to_a_us) / span_us;
+    const double drift_us = 2.0 * PEN_CLOCK_DRIFT_PPM / PPM * (to_a_us * to_b_us / span_us);
+    const double sum_us = reading_us + drift_us;
+
+    if (to_a_us <= 0) {
+        return a->error_us;
+    }
+    /* 1 for the fraction cut off here, 1 for that of the time itself */
+    return sum_us >= UINT32_MAX - 2.0 ? UINT32_MAX : (uint32_t)sum_us + 2u;
+}
+
 static void
 place_between(
     const PenAnchor *a, const PenAnchor *b, uint64_t tick_us, int64_t *wall_us, uint32_t *error_us)
 {
     const double span = (double)(b->tick_us - a->tick_us);
-    const double share = (double)(tick_us - a->tick_us) / span;
+    const uint64_t to_a = tick_us - a->tick_us;
     const int64_t drift_us =
         (b->wall_us - a->wall_us) - ((int64_t)b->tick_us - (int64_t)a->tick_us);
-    const uint64_t to_a = tick_us - a->tick_us;
-    const uint64_t to_b = b->tick_us - tick_us;
 
-    *wall_us = a->wall_us + (int64_t)to_a + (int64_t)((double)drift_us * share);
-    *error_us =
-        add_drift(a->error_us > b->error_us ? a->error_us : b->error_us, to_a < to_b ? to_a : to_b);
+    *wall_us = a->wall_us + (int64_t)to_a + (int64_t)((double)drift_us * ((double)to_a / span));
+    *error_us = bound_between(a, b, (double)to_a, (double)(b->tick_us - tick_us));
 }
 
 /* A stepped wall clock between two anchors must not be smeared over the ticks. */

@@ -23,7 +23,8 @@ typedef struct {
  *
  * Interpolates between the two synchronised anchors around it (any anchor when no
  * synchronised one exists), else offsets from the nearest. The error bound is that
- * of the anchors used plus PEN_CLOCK_DRIFT_PPM of the distance.
+ * of the anchors used plus what a pen that wanders within PEN_CLOCK_DRIFT_PPM can do
+ * on the way from them.
  *
  * @anchors: any order. Returns false when no anchor is of @boot: the record cannot
  * be placed and must not be given a time.

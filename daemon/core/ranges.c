@@ -110,7 +110,7 @@ pen_ranges_contiguous_from(const PenRanges *self, uint32_t from)
     if (at < self->n_ranges && self->ranges[at].first <= from) {
         return self->ranges[at].last;
     }
-    return from - 1;
+    return from == 0 ? 0 : from - 1;
 }
 
 bool

@@ -32,7 +32,7 @@ bool pen_ranges_add(PenRanges *self, uint32_t first, uint32_t last);
 
 bool pen_ranges_contains(const PenRanges *self, uint32_t number);
 
-/** Largest n such that from..n are all in the set; from - 1 when @from is not in it. */
+/** Largest n such that from..n are all in the set; else from - 1, and 0 for @from 0. */
 uint32_t pen_ranges_contiguous_from(const PenRanges *self, uint32_t from);
 
 /**
