@@ -193,6 +193,28 @@ static const CtlCommand commands[] = {
       "empty text takes a word back.",
       "pentelctl annotate 3f2a91c0 --zone cheek-left --pass 2",
       ctl_annotate },
+    { "export",
+      "[ID]",
+      0,
+      1,
+      CTL_WORD_SESSION,
+      COMMON | FILTER | CTL_HAS(FORMAT) | CTL_HAS(OUTPUT),
+      "write sessions to a file",
+      "Writes one session, or all of --pen, --since and --until, oldest arrival last. A file "
+      "appears under its name only when it is whole.",
+      "pentelctl export --since 2026-11-01 --format csv-passes -o november.csv",
+      ctl_export },
+    { "doctor",
+      "",
+      0,
+      0,
+      CTL_WORD_ANY,
+      COMMON,
+      "what is wrong, and what to do",
+      "Checks everything between this terminal and the pens, and says for each finding what "
+      "to do. Ends with 1 when anything is in error.",
+      "pentelctl doctor",
+      ctl_doctor },
 };
 
 const CtlCommand *

@@ -66,7 +66,7 @@ append_verb(GString *out, const CtlCommand *command)
                            command->name,
                            command->operands[0] != '\0' ? " " : "",
                            command->operands);
-    cli_text_append_wrapped(out, command->description, WIDTH, 0, true);
+    cli_text_append_wrapped(out, command->description, WIDTH, 0, 0, true);
     g_string_append(out, "\nOptions:\n");
     append_options(out, command->options);
     if (ctl_command_shows(command, CTL_OPTION_SINCE)) {

@@ -18,22 +18,27 @@ typedef struct {
     CliColour colour;
     bool is_linked;
     bool is_stopped;
+    const char *advice; /* the serial follows a blank at its end */
 } StateRow;
 
 static const StateRow states[] = {
-    { "absent", CLI_COLOUR_DIM, false, false },
-    { "connecting", CLI_COLOUR_NONE, false, false },
-    { "connected", CLI_COLOUR_GOOD, true, false },
-    { "backfill", CLI_COLOUR_GOOD, true, false },
-    { "live", CLI_COLOUR_GOOD, true, false },
-    { "needs-enrol", CLI_COLOUR_BAD, false, true },
-    { "bluetoothd-stuck", CLI_COLOUR_BAD, false, true },
-    { "in-use", CLI_COLOUR_BAD, false, true },
-    { "refused", CLI_COLOUR_BAD, false, true },
-    { "no-adapter", CLI_COLOUR_BAD, false, true },
+    { "absent", CLI_COLOUR_DIM, false, false, NULL },
+    { "connecting", CLI_COLOUR_NONE, false, false, NULL },
+    { "connected", CLI_COLOUR_GOOD, true, false, NULL },
+    { "backfill", CLI_COLOUR_GOOD, true, false, NULL },
+    { "live", CLI_COLOUR_GOOD, true, false, NULL },
+    { "needs-enrol",
+      CLI_COLOUR_BAD,
+      false,
+      true,
+      "put the pen into pairing mode and type: pentelctl enroll " },
+    { "bluetoothd-stuck", CLI_COLOUR_BAD, false, true, "type: systemctl restart bluetooth" },
+    { "in-use", CLI_COLOUR_BAD, false, true, "end the other program that uses the pen" },
+    { "refused", CLI_COLOUR_BAD, false, true, "update penteld or the firmware of the pen" },
+    { "no-adapter", CLI_COLOUR_BAD, false, true, "plug in a Bluetooth LE adapter or switch it on" },
 };
 
-static const StateRow unknown_state = { "", CLI_COLOUR_NONE, false, false };
+static const StateRow unknown_state = { "", CLI_COLOUR_NONE, false, false, NULL };
 
 static const StateRow *
 state_of(GVariant *pen)
@@ -113,6 +118,26 @@ ctl_pen_dup_trouble(GVariant *pen)
         append_part(out, "battery at %d %%", battery_pct);
     }
     return out->len > 0 ? g_strdup(out->str) : NULL;
+}
+
+char *
+ctl_pen_dup_advice(GVariant *pen)
+{
+    const char *advice = state_of(pen)->advice;
+    const char *serial = cli_dict_get_text(pen, "Serial");
+    uint64_t overwritten = 0;
+
+    if (advice != NULL) {
+        const bool takes_serial = g_str_has_suffix(advice, " ") && serial != NULL;
+        return g_strconcat(advice, takes_serial ? serial : "", NULL);
+    }
+    if (cli_dict_get_uint(pen, "Overwritten", &overwritten) && overwritten > 0) {
+        return g_strdup("bring the pen near the gateway after each treatment");
+    }
+    if (ctl_pen_get_battery(pen) >= 0 && ctl_pen_get_battery(pen) < BATTERY_LOW_PCT) {
+        return g_strdup("charge the pen");
+    }
+    return g_strdup("keep an eye on this pen; if it goes on, have its maker look at it");
 }
 
 static void

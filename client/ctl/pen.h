@@ -24,3 +24,6 @@ int ctl_pen_get_battery(GVariant *pen);
 
 /** Colour of the pen's state. */
 CliColour ctl_pen_get_colour(GVariant *pen);
+
+/** What to do about the pen's trouble, NULL when its reason says it. Owns: the caller's. */
+char *ctl_pen_dup_advice(GVariant *pen);

@@ -79,7 +79,7 @@ append_trouble(GString *out, const CliTerm *term, GVariant *pen)
         return;
     }
     g_autofree char *text = g_strdup_printf("%s: %s", serial != NULL ? serial : "?", trouble);
-    cli_text_append_wrapped(out, text, term->n_columns, 2, term->has_utf8);
+    cli_text_append_wrapped(out, text, term->n_columns, 2, 4, term->has_utf8);
 }
 
 static CtlExit

@@ -6,6 +6,7 @@
  */
 #include "ctl/args.h"
 #include "ctl/command.h"
+#include "ctl/generate.h"
 #include "ctl/help.h"
 #include "ctl/run.h"
 
@@ -72,6 +73,9 @@ run_command_line(CtlRun *run, int argc, char *const *argv)
     }
     if (args->has[CTL_OPTION_VERSION]) {
         return print_version(args->has[CTL_OPTION_JSON]);
+    }
+    if (args->verb == NULL && args->has[CTL_OPTION_GENERATE]) {
+        return ctl_generate(run);
     }
     if (args->verb == NULL) {
         return ctl_fail(CTL_EXIT_USAGE, "what to do is missing; see: pentelctl --help");

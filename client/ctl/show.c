@@ -38,7 +38,7 @@ append_line(GString *out, const CliTerm *term, const char *label, const char *te
     if (text == NULL) {
         return;
     }
-    cli_text_append_wrapped(line, text, term->n_columns - LABEL_COLUMNS, 0, term->has_utf8);
+    cli_text_append_wrapped(line, text, term->n_columns - LABEL_COLUMNS, 0, 0, term->has_utf8);
     g_auto(GStrv) parts = g_strsplit(g_strchomp(line->str), "\n", -1);
     for (gsize i = 0; parts[i] != NULL; i++) {
         g_string_append_printf(out,
@@ -62,7 +62,8 @@ append_time_line(GString *out, const CliTerm *term, GVariant *session)
     if (cli_dict_get_text(session, "ended_at") != NULL) {
         g_string_append_printf(text, " to %s", ended);
     }
-    if (cli_dict_get_uint(session, "time_error_ms", &error_ms)) {
+    if (cli_dict_get_text(session, "started_at") != NULL &&
+        cli_dict_get_uint(session, "time_error_ms", &error_ms)) {
         g_string_append_printf(text, " (give or take %.1f s)", (double)error_ms / 1000);
     }
     append_line(out, term, "time", text->str);
@@ -99,7 +100,7 @@ append_numbers(GString *out, const CliTerm *term, GVariant *session)
 
     append_line(out, term, "length", length);
     if (median == NULL) {
-        append_line(out, term, "depth", "unknown: no contact was recorded");
+        append_line(out, term, "depth", contact != NULL ? "no contact was recorded" : "unknown");
         return;
     }
     g_autofree char *depth = g_strdup_printf("median %s mm, mean %s, p95 %s, from %s to %s",
@@ -135,7 +136,11 @@ append_records(GString *out, const CliTerm *term, GVariant *session)
         guint32 to = 0;
         const char *cause = NULL;
         g_variant_get_child(missing, i, "(uu&s)", &from, &to, &cause);
-        g_string_append_printf(text, "%s %u-%u (%s)", i > 0 ? "," : "", from, to, cause);
+        g_string_append_printf(text, "%s %u", i > 0 ? "," : "", from);
+        if (to != from) {
+            g_string_append_printf(text, "-%u", to);
+        }
+        g_string_append_printf(text, " (%s)", cause);
     }
     append_line(out, term, "records", text->str);
 }

@@ -126,11 +126,15 @@ name_of_io_error(const GError *error)
 const CliFault *
 cli_fault_of(const GError *error)
 {
-    if (error->domain == G_IO_ERROR && !g_dbus_error_is_remote_error(error)) {
+    g_autofree char *remote = g_dbus_error_get_remote_error(error);
+
+    if (remote != NULL) {
+        return cli_fault_find(remote);
+    }
+    if (error->domain == G_IO_ERROR) {
         return cli_fault_find(name_of_io_error(error));
     }
     g_autofree char *name = g_dbus_error_encode_gerror(error);
-
     return cli_fault_find(name);
 }
 

@@ -140,7 +140,7 @@ cli_text_nearest(const char *typed, const char *const *words)
 }
 
 void
-cli_text_append_wrapped(GString *out, const char *text, int width, int indent, bool utf8)
+cli_text_append_wrapped(GString *out, const char *text, int width, int indent, int hang, bool utf8)
 {
     g_autofree char *escaped = cli_text_escape(text, utf8);
     g_auto(GStrv) words = g_strsplit(escaped, " ", -1);
@@ -152,7 +152,7 @@ cli_text_append_wrapped(GString *out, const char *text, int width, int indent, b
             g_string_append_c(out, ' ');
             used += 1 + needed;
         } else {
-            const int margin = used > 0 ? indent + 2 : indent;
+            const int margin = used > 0 ? hang : indent;
             g_string_append_printf(out, "%s%*s", used > 0 ? "\n" : "", margin, "");
             used = margin + needed;
         }

@@ -38,6 +38,7 @@ const char *cli_text_nearest(const char *typed, const char *const *words);
 /**
  * Append @text, escaped, broken at blanks into lines of at most @width columns.
  *
- * @indent: blanks before the first line; those that follow have two more. Ends in a newline.
+ * @indent: blanks before the first line; @hang: before those that follow. Ends in a newline.
  */
-void cli_text_append_wrapped(GString *out, const char *text, int width, int indent, bool utf8);
+void cli_text_append_wrapped(
+    GString *out, const char *text, int width, int indent, int hang, bool utf8);
