@@ -95,7 +95,7 @@ static const Row rows[] = {
     GO(SUBSCRIBE, DONE, CLOCK, READ_CLOCK, NO_DELAY, KEEP, "design: an anchor per connection"),
     END(SUBSCRIBE, FAILED, PAUSE, BACK_OFF, COUNT_FAILURE, "P5"),
     END(SUBSCRIBE, AUTH, NEEDS_ENROL, TEN_MIN, KEEP, "P30"),
-    GO(SUBSCRIBE, STUCK, STUCK, CURE, NO_DELAY, KEEP, "F1 rule 3: never StopNotify, RemoveDevice"),
+    GO(SUBSCRIBE, STUCK, STUCK, CURE, NO_DELAY, KEEP, "F1 rule 3: neither unsubscribe nor remove"),
     END(SUBSCRIBE, IN_USE, IN_USE, IN_USE, KEEP, "P4: never spin"),
     GO(SUBSCRIBE, DOWN, PAUSE, WAIT, BACK_OFF, COUNT_FAILURE, "P8"),
     GONE(SUBSCRIBE),
