@@ -364,6 +364,8 @@ write_batch(PdWriter *self)
         publish(self);
         update_health(self);
         const bool is_all = self->batch.at == self->batch.records->len;
+        /* Who is told that it went well must not find an old complaint. */
+        set_state(self, PD_STORE_OK, NULL);
         if (is_all) {
             finish_jobs(self, false);
         }
@@ -378,7 +380,6 @@ write_batch(PdWriter *self)
         update_health(self);
     } while (self->batch.at < self->batch.records->len);
     finish_jobs(self, true);
-    set_state(self, PD_STORE_OK, NULL);
 }
 
 /* When the thread has something to do by itself; 0 never. */
