@@ -88,9 +88,11 @@ free_annotate(gpointer data)
 static bool
 journal_annotation(PdLedger *ledger, const Annotate *annotate, char *uuid, GError **error)
 {
-    Pentel__V1__JournalEntry entry = PENTEL__V1__JOURNAL_ENTRY__INIT;
-    Pentel__V1__Annotation said = PENTEL__V1__ANNOTATION__INIT;
+    Pentel__V1__JournalEntry entry;
+    Pentel__V1__Annotation said;
 
+    pentel__v1__annotation__init(&said);
+    pentel__v1__journal_entry__init(&entry);
     if (annotate->patient != NULL) {
         said.maybe_patient_case = PENTEL__V1__ANNOTATION__MAYBE_PATIENT_PATIENT;
         said.patient = annotate->patient;
@@ -121,9 +123,11 @@ journal_annotation(PdLedger *ledger, const Annotate *annotate, char *uuid, GErro
 static bool
 journal_closed(PdLedger *ledger, const Annotate *annotate, char *uuid, GError **error)
 {
-    Pentel__V1__JournalEntry entry = PENTEL__V1__JOURNAL_ENTRY__INIT;
-    Pentel__V1__SessionClosedBy closed = PENTEL__V1__SESSION_CLOSED_BY__INIT;
+    Pentel__V1__JournalEntry entry;
+    Pentel__V1__SessionClosedBy closed;
 
+    pentel__v1__session_closed_by__init(&closed);
+    pentel__v1__journal_entry__init(&entry);
     closed.reason = annotate->close_reason;
     entry.session = uuid;
     entry.uid = annotate->uid;

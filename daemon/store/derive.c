@@ -265,13 +265,15 @@ write_entry(PdLedger *ledger,
     const bool same_content =
         verdict->has_old_receipt && memcmp(verdict->old_receipt, view->receipt, 32) == 0;
     const bool same_state = g_strcmp0(verdict->old_state, verdict->state) == 0;
-    Pentel__V1__JournalEntry entry = PENTEL__V1__JOURNAL_ENTRY__INIT;
-    Pentel__V1__SessionChanged changed = PENTEL__V1__SESSION_CHANGED__INIT;
+    Pentel__V1__JournalEntry entry;
+    Pentel__V1__SessionChanged changed;
     char definition[64];
     uint8_t uuid[16];
     char id[37];
     uint64_t seq = 0;
 
+    pentel__v1__session_changed__init(&changed);
+    pentel__v1__journal_entry__init(&entry);
     if (same_state && (same_content || !verdict->is_over)) {
         return true;
     }

@@ -139,10 +139,12 @@ is_enrolled(PdLedger *ledger, const char *serial, bool *answer_out, GError **err
 static bool
 journal_enrolled(PdLedger *ledger, const PdPenInfo *pen, const char *adapters, GError **error)
 {
-    Pentel__V1__JournalEntry entry = PENTEL__V1__JOURNAL_ENTRY__INIT;
-    Pentel__V1__PenEnrolled enrolled = PENTEL__V1__PEN_ENROLLED__INIT;
+    Pentel__V1__JournalEntry entry;
+    Pentel__V1__PenEnrolled enrolled;
     uint64_t seq = 0;
 
+    pentel__v1__pen_enrolled__init(&enrolled);
+    pentel__v1__journal_entry__init(&entry);
     enrolled.serial = pen->serial;
     enrolled.address = pen->address;
     enrolled.adapter = (char *)(uintptr_t)adapters;
@@ -272,11 +274,13 @@ static bool
 run_forget(gpointer data, PdLedger *ledger, GError **error)
 {
     const Forget *forget = data;
-    Pentel__V1__JournalEntry entry = PENTEL__V1__JOURNAL_ENTRY__INIT;
-    Pentel__V1__PenForgotten forgotten = PENTEL__V1__PEN_FORGOTTEN__INIT;
+    Pentel__V1__JournalEntry entry;
+    Pentel__V1__PenForgotten forgotten;
     bool enrolled = false;
     uint64_t seq = 0;
 
+    pentel__v1__pen_forgotten__init(&forgotten);
+    pentel__v1__journal_entry__init(&entry);
     if (!is_enrolled(ledger, forget->serial, &enrolled, error)) {
         return false;
     }

@@ -348,7 +348,7 @@ load_notes(PdQuery *self, PdSession *session, const GArray *anchors, GError **er
     session->notes = g_ptr_array_new_with_free_func(free_note);
     while (stmt != NULL && (got = pd_db_step(self->db, stmt, error)) > 0) {
         PdNote *note = g_new0(PdNote, 1);
-        note->kind = sqlite3_column_int(stmt, 0);
+        note->kind = (typeof(note->kind))sqlite3_column_int(stmt, 0);
         note->tick_us = (uint64_t)sqlite3_column_int64(stmt, 1);
         note->wall_us = place(anchors, session->fold.boot, note->tick_us);
         note->value = (uint32_t)sqlite3_column_int64(stmt, 2);
@@ -435,8 +435,9 @@ static bool
 append_raw(void *user_data, uint32_t number, const uint8_t *record, size_t n_record)
 {
     RawPage *page = user_data;
-    Pentel__V1__RawRecord message = PENTEL__V1__RAW_RECORD__INIT;
+    Pentel__V1__RawRecord message;
 
+    pentel__v1__raw_record__init(&message);
     message.log_id = page->log_id;
     message.record = (ProtobufCBinaryData){ n_record, (uint8_t *)(uintptr_t)record };
     const size_t n_message = pentel__v1__raw_record__get_packed_size(&message);

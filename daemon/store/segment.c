@@ -302,7 +302,7 @@ pd_segment_read_block(const char *raw_directory, const PdRecordPlace *place, GEr
     }
     const int fd = g_open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        const PdError code = errno == ENOENT ? PD_ERROR_MALFORMED : PD_ERROR_STORE;
+        const int code = errno == ENOENT ? PD_ERROR_MALFORMED : PD_ERROR_STORE;
         g_set_error(error, PD_ERROR, code, "%s: %s", path, g_strerror(errno));
         return NULL;
     }

@@ -356,7 +356,17 @@ rig_health(Rig *self)
     PdStoreHealth health = { 0 };
 
     pd_store_get_health(self->store, &health);
+    pd_store_health_clear(&health);
     return health;
+}
+
+char *
+rig_dup_health_error(Rig *self)
+{
+    PdStoreHealth health = { 0 };
+
+    pd_store_get_health(self->store, &health);
+    return g_steal_pointer(&health.error);
 }
 
 char *

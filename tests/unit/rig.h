@@ -60,7 +60,9 @@ GPtrArray *rig_read_all_journal(Rig *self, uint64_t upto);
 /** True when a flush went well. */
 bool rig_try_flush(Rig *self, GError **error);
 
+/** Without its error. */
 PdStoreHealth rig_health(Rig *self);
+char *rig_dup_health_error(Rig *self);
 
 /** Run the main context until @done says so or @limit_ms passed. False at the limit. */
 bool rig_wait(bool (*done)(gpointer data), gpointer data, uint32_t limit_ms);
