@@ -95,7 +95,7 @@ static const Row rows[] = {
     GO(SUBSCRIBE, DONE, CLOCK, READ_CLOCK, NO_DELAY, KEEP, "design: an anchor per connection"),
     END(SUBSCRIBE, FAILED, PAUSE, BACK_OFF, COUNT_FAILURE, "P5"),
     END(SUBSCRIBE, AUTH, NEEDS_ENROL, TEN_MIN, KEEP, "P30"),
-    GO(SUBSCRIBE, STUCK, STUCK, CURE, NO_DELAY, KEEP, "F1 rule 3: neither unsubscribe nor remove"),
+    GO(SUBSCRIBE, STUCK, STUCK, CURE, NO_DELAY, KEEP, "F1 rule 3: end nothing, a cure is needed"),
     END(SUBSCRIBE, IN_USE, IN_USE, IN_USE, KEEP, "P4: never spin"),
     GO(SUBSCRIBE, DOWN, PAUSE, WAIT, BACK_OFF, COUNT_FAILURE, "P8"),
     GONE(SUBSCRIBE),
@@ -293,7 +293,7 @@ static const Words words[PEN_LINK_N_STATES] = {
                                "run pentelctl enroll; tried by itself every 10 minutes" },
     [PEN_LINK_STUCK] = { "bluetoothd-stuck",
                          "bluetoothd holds a dead subscription of this pen; bluetooth.service is "
-                         "restarted when no other pen is in a session" },
+                         "restarted when no other pen is in a session, every 2 minutes at most" },
     [PEN_LINK_IN_USE] = { "in-use",
                           "another program on this machine holds the pen; tried again every "
                           "30 seconds" },

@@ -27,26 +27,28 @@ on_restarted(GObject *source, GAsyncResult *result, gpointer user_data)
     }
 }
 
-static bool
-may_restart(PdPen *pen)
+/* The rule that forbids a restart now, in words; NULL when none does. */
+static char *
+dup_obstacle(PdPen *pen)
 {
     PdPenManager *manager = pen->manager;
-    const int64_t now_us = g_get_monotonic_time();
+    const int64_t since_us = g_get_monotonic_time() - manager->cured_us;
 
-    if (manager->cured_us != 0 && now_us - manager->cured_us < CURE_EVERY_US) {
-        return false;
+    if (manager->cured_us != 0 && since_us < CURE_EVERY_US) {
+        return g_strdup_printf("it was restarted just now; again in %d s at the earliest",
+                               (int)((CURE_EVERY_US - since_us) / G_USEC_PER_SEC));
     }
     if (pd_pen_is_in_session(pen)) {
-        return true;
+        return NULL;
     }
     for (guint i = 0; i < manager->pens->len; i++) {
         PdPen *other = g_ptr_array_index(manager->pens, i);
 
         if (pd_pen_is_streaming(other) && pd_pen_is_in_session(other)) {
-            return false;
+            return g_strdup_printf("waiting for the end of %s's session", other->info->serial);
         }
     }
-    return true;
+    return NULL;
 }
 
 void
@@ -56,11 +58,13 @@ pd_cure_try(PdPen *pen)
         pd_pen_feed(pen, PEN_LINK_EV_ADAPTER);
         return;
     }
-    if (may_restart(pen)) {
+    char *obstacle = dup_obstacle(pen);
+    if (obstacle == NULL) {
         g_warning("%s: bluetoothd holds debris of AcquireNotify, restarting bluetooth.service",
                   pen->info->serial);
         pen->manager->cured_us = g_get_monotonic_time();
         pd_bluez_restart_service_async(pen->manager->bus, NULL, on_restarted, pd_pen_ref(pen));
+        obstacle = g_strdup("restarting it now");
     }
-    pd_pen_feed(pen, PEN_LINK_EV_FAILED);
+    pd_pen_feed_because(pen, PEN_LINK_EV_FAILED, obstacle);
 }

@@ -9,6 +9,9 @@
 
 #include "core/wire.h"
 
+/* A lost first segment leaves the rest of one record, at MTU 23 at most 54 segments. */
+#define ORPHANS_MAX 64u
+
 /* Tags of pentel.v1.Body: field << 3 | 2. */
 #define TAG_SESSION_END (2u << 3 | 2u)
 #define TAG_SAMPLES     (3u << 3 | 2u)
@@ -95,6 +98,21 @@ take_whole(PdIntake *self, PdIntakeResult *result)
     }
 }
 
+/* True when a segment is none of a record that was lost, but of an endless one. */
+static bool
+is_endless(PdIntake *self, PdStream stream, PenStatus status)
+{
+    if (status != PEN_STATUS_BAD_COUNTER) {
+        self->n_orphans[stream] = 0;
+        return false;
+    }
+    if (self->n_orphans[stream] < ORPHANS_MAX) {
+        self->n_orphans[stream]++;
+        return false;
+    }
+    return true;
+}
+
 void
 pd_intake_push(PdIntake *self,
                PdStream stream,
@@ -110,8 +128,10 @@ pd_intake_push(PdIntake *self,
         reassembly, segment, n_segment, &result_out->bytes, &result_out->n_bytes);
     self->counts.n_lost += reassembly->n_lost - n_lost_before;
     if (result_out->status == PEN_STATUS_OK) {
+        self->n_orphans[stream] = 0;
         take_whole(self, result_out);
-    } else if (result_out->status == PEN_STATUS_SHORT ||
+    } else if (is_endless(self, stream, result_out->status) ||
+               result_out->status == PEN_STATUS_SHORT ||
                result_out->status == PEN_STATUS_TOO_LONG) {
         self->counts.n_malformed++;
         result_out->kind = PD_INTAKE_GARBAGE;

@@ -57,6 +57,7 @@ typedef struct {
     PdStore *store;
     /* plain */
     PenReassembly reassembly[PD_N_STREAMS];
+    uint32_t n_orphans[PD_N_STREAMS]; /* segments in a row that continue nothing */
     uint32_t seen_number[PD_INTAKE_SEEN];
     uint32_t seen_crc[PD_INTAKE_SEEN];
     PdIntakeCounts counts;

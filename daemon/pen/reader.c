@@ -23,8 +23,8 @@
 #define MESSAGE_MAX    520  /* ATT values are at most 512 bytes (F31) */
 #define ITEMS_MAX      8192 /* beyond it copies are dropped; numbers show what is missing */
 #define NOISE_US       10000000
-#define NOISE_MIN      400u /* malformed in NOISE_US, and ... */
-#define NOISE_RATIO    4u   /* ... so many to each good one */
+#define NOISE_MIN      1000u /* malformed within NOISE_US, and ... */
+#define NOISE_RATIO    4u    /* ... so many to each good one */
 
 typedef struct ReaderLink ReaderLink;
 
@@ -169,21 +169,28 @@ report(PdReader *self, const ReaderLink *link, PdStream stream, const PdIntakeRe
 }
 
 static void
+begin_noise_window(ReaderLink *link, int64_t now_us)
+{
+    link->noise_since_us = now_us;
+    link->n_malformed_before = link->intake.counts.n_malformed;
+    link->n_records_before = link->intake.counts.n_records;
+}
+
+static void
 check_noise(PdReader *self, ReaderLink *link)
 {
     const int64_t now_us = g_get_monotonic_time();
 
-    if (now_us - link->noise_since_us < NOISE_US) {
+    if (now_us - link->noise_since_us > NOISE_US) {
+        begin_noise_window(link, now_us);
         return;
     }
     const uint32_t n_bad = link->intake.counts.n_malformed - link->n_malformed_before;
     const uint64_t n_good = link->intake.counts.n_records - link->n_records_before;
     if (n_bad >= NOISE_MIN && n_bad / NOISE_RATIO > n_good) {
         push_item(self, &(PdReaderItem){ .link = link->id, .kind = PD_READER_NOISE });
+        begin_noise_window(link, now_us);
     }
-    link->noise_since_us = now_us;
-    link->n_malformed_before = link->intake.counts.n_malformed;
-    link->n_records_before = link->intake.counts.n_records;
 }
 
 static void

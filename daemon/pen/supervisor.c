@@ -278,6 +278,13 @@ perform(PdPen *self, const PenLinkStep *step)
     }
 }
 
+/* States in which words about an earlier failure are out of date. */
+static bool
+is_fresh(PenLinkState state)
+{
+    return state == PEN_LINK_IDLE || state == PEN_LINK_RESOLVE || state == PEN_LINK_STREAM;
+}
+
 void
 pd_pen_feed(PdPen *self, PenLinkEvent event)
 {
@@ -300,7 +307,7 @@ pd_pen_feed(PdPen *self, PenLinkEvent event)
         pd_link_end(self);
         set_device(self, NULL);
     }
-    if (self->state.state == PEN_LINK_STREAM) {
+    if (self->state.state != before && is_fresh(self->state.state)) {
         g_clear_pointer(&self->detail, g_free);
     }
     perform(self, &step);

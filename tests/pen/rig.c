@@ -52,7 +52,10 @@ on_record(void *user_data,
           const PenBody *body,
           uint32_t tick_unit)
 {
-    ((Rig *)user_data)->n_records++;
+    Rig *self = user_data;
+
+    self->n_records++;
+    self->n_clock_sets += body->kind == PEN_BODY_CLOCK_SET ? 1 : 0;
 }
 
 static void
@@ -192,10 +195,12 @@ is_sim_ready(Rig *self, const void *user_data)
 static void
 start_sim(Rig *self, const char *options)
 {
-    g_autofree char *line = g_strdup_printf("%s --verbose --polkit=absent --truth %s %s",
+    const char *more = getenv("PENTEL_SIM_MORE"); /* for soaks: another seed, more chaos */
+    g_autofree char *line = g_strdup_printf("%s --verbose --polkit=absent --truth %s %s %s",
                                             getenv("PENTEL_PENSIM"),
                                             self->truth_path,
-                                            options);
+                                            options,
+                                            more != NULL ? more : "");
     g_auto(GStrv) argv = NULL;
     g_autoptr(GError) error = NULL;
 

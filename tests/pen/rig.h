@@ -19,8 +19,9 @@ typedef struct {
     PdStore *store;
     PdTimeSync *time_sync;
     PdPenManager *manager;
-    GString *events; /* what the listener heard: "added PT-0001;" */
-    guint n_records; /* live ones */
+    GString *events;    /* what the listener heard: "added PT-0001;" */
+    guint n_records;    /* live ones */
+    guint n_clock_sets; /* of those */
 } Rig;
 
 /** Start the bus and pensim with @options (a command line), open the store. */

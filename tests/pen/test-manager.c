@@ -153,15 +153,26 @@ test_away(void)
     rig_wait(rig, rig_is_settled, NULL, 20000, "every number to be settled");
 }
 
+static bool
+has_restarted(Rig *rig, const void *user_data)
+{
+    return rig_count(rig, "restarts") > 0;
+}
+
+/* F1: debris is named, cured by one restart, and the next within 2 min is left. */
 static void
 test_debris(void)
 {
-    g_autoptr(Rig) rig = rig_new(USUAL "--pens=1 --speed=8 --debris=40");
+    g_autoptr(Rig) rig = rig_new(USUAL "--pens=1 --speed=8 --debris=100");
 
     rig_start_manager(rig, NULL);
     enroll_all(rig, 1);
-    rig_wait(rig, is_linked, NULL, 50000, "the pen to be linked in the end");
-    g_assert_cmpuint(rig_count(rig, "bluetoothd crashes"), ==, 0);
+    rig_wait(rig, is_state, "bluetoothd-stuck", 20000, "the debris to be seen");
+    rig_wait(rig, has_restarted, NULL, 10000, "bluetoothd to be restarted");
+    rig_wait(rig, is_state, "connecting", 20000, "the bond to be used again");
+    rig_wait(rig, is_state, "bluetoothd-stuck", 20000, "the debris to be seen again");
+    rig_idle(rig, 8000);
+    g_assert_cmpuint(rig_count(rig, "restarts"), ==, 1);
 }
 
 static void
@@ -245,10 +256,200 @@ test_endless(void)
     g_assert_cmpuint(status.n_malformed, ==, 0);
 }
 
+/* F26: what only the pen has is not left behind without a word. */
+static void
+test_unread(void)
+{
+    g_autoptr(Rig) rig = rig_new(USUAL "--pens=1 --speed=8 --drop=40 --rate=3");
+    g_autoptr(GError) error = NULL;
+
+    rig_start_manager(rig, NULL);
+    enroll_all(rig, 1);
+    rig_wait(rig, is_over, NULL, 50000, "the treatment to end");
+    g_assert_false(rig_forget(rig, "PT-0001", false, &error));
+    g_assert_error(error, PD_ERROR, PD_ERROR_UNREAD_RECORDS);
+    g_test_message("%s", error->message);
+    g_clear_error(&error);
+    g_assert_true(rig_forget(rig, "PT-0001", true, &error));
+    g_assert_no_error(error);
+}
+
+typedef struct {
+    GError *error;
+    bool done;
+} Ended;
+
+static void
+on_ended(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    Ended *ended = user_data;
+
+    g_assert_null(pd_pen_manager_enroll_finish(NULL, result, &ended->error));
+    ended->done = true;
+}
+
+static bool
+is_ended(Rig *rig, const void *user_data)
+{
+    return ((const Ended *)user_data)->done;
+}
+
+/* One window at a time; a cancelled one is over at once and leaves nothing behind. */
+static void
+test_window(void)
+{
+    g_autoptr(Rig) rig = rig_new(USUAL "--pens=1 --speed=8");
+    g_autoptr(GCancellable) cancellable = g_cancellable_new();
+    Ended first = { 0 };
+    g_autoptr(GError) error = NULL;
+
+    rig_start_manager(rig, NULL);
+    pd_pen_manager_enroll_async(rig->manager, "PT-0009", NULL, 60, cancellable, on_ended, &first);
+    rig_idle(rig, 1000);
+    g_assert_null(rig_enroll(rig, "PT-0001", NULL, 5, &error));
+    g_assert_error(error, PD_ERROR, PD_ERROR_BUSY);
+    g_clear_error(&error);
+    g_cancellable_cancel(cancellable);
+    rig_wait(rig, is_ended, &first, 1000, "the window to end");
+    g_assert_error(first.error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+    g_clear_error(&first.error);
+    enroll_all(rig, 1);
+    /* A manager that goes ends the window, too. */
+    Ended last = { 0 };
+    pd_pen_manager_enroll_async(rig->manager, "PT-0009", NULL, 60, NULL, on_ended, &last);
+    rig_idle(rig, 300);
+    rig_stop_manager(rig);
+    rig_wait(rig, is_ended, &last, 1000, "the last window to end");
+    g_assert_error(last.error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+    g_clear_error(&last.error);
+}
+
+/* F6: one after another, every adapter that is there. */
+static void
+test_adapters(void)
+{
+    g_autoptr(Rig) rig = rig_new(USUAL "--pens=1 --speed=8 --adapters=2");
+
+    rig_start_manager(rig, NULL);
+    enroll_all(rig, 1);
+    g_assert_cmpuint(rig_count(rig, "PT-0001 bonds 2"), ==, 1);
+    rig_wait(rig, is_over, NULL, 50000, "the treatment to end");
+    rig_wait(rig, rig_is_settled, NULL, 20000, "every number to be settled");
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) pens = pd_store_load_pens(rig->store, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(pens->len, ==, 1);
+    const PdPenInfo *info = g_ptr_array_index(pens, 0);
+    g_assert_cmpuint(g_strv_length(info->adapters), ==, 2);
+}
+
+static GVariant *
+get_synchronized(GDBusConnection *bus,
+                 const char *sender,
+                 const char *path,
+                 const char *interface,
+                 const char *property,
+                 GError **error,
+                 gpointer user_data)
+{
+    return g_variant_new_boolean(*(const gboolean *)user_data);
+}
+
+static bool
+is_synced(Rig *rig, const void *user_data)
+{
+    return pd_time_sync_is_synced(rig->time_sync);
+}
+
+static bool
+has_clock_set(Rig *rig, const void *user_data)
+{
+    return rig->n_clock_sets > 0;
+}
+
+typedef struct {
+    GArray *anchors;
+    bool done;
+} Anchors;
+
+static void
+on_anchors(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    Anchors *anchors = user_data;
+    uint32_t tick_unit = 0;
+    g_autoptr(GError) error = NULL;
+
+    anchors->anchors = pd_store_get_anchors_finish(NULL, result, &tick_unit, &error);
+    g_assert_no_error(error);
+    anchors->done = true;
+}
+
+static bool
+has_anchors(Rig *rig, const void *user_data)
+{
+    return ((const Anchors *)user_data)->done;
+}
+
+static guint
+publish_timedate(Rig *rig, gboolean *synchronized)
+{
+    static const GDBusInterfaceVTable vtable = { .get_property = get_synchronized };
+    g_autoptr(GDBusNodeInfo) info = g_dbus_node_info_new_for_xml(
+        "<node><interface name='org.freedesktop.timedate1'>"
+        "<property name='NTPSynchronized' type='b' access='read'/></interface></node>",
+        NULL);
+    g_autoptr(GError) error = NULL;
+    (void)g_dbus_connection_register_object(rig->bus,
+                                            "/org/freedesktop/timedate1",
+                                            info->interfaces[0],
+                                            &vtable,
+                                            synchronized,
+                                            NULL,
+                                            &error);
+
+    g_assert_no_error(error);
+    return g_bus_own_name_on_connection(
+        rig->bus, "org.freedesktop.timedate1", G_BUS_NAME_OWNER_FLAGS_NONE, NULL, NULL, NULL, NULL);
+}
+
+/* An anchor per link with an honest error; the pen's clock is set by a good one only. */
+static void
+test_clock(void)
+{
+    g_autoptr(Rig) rig = rig_new(USUAL "--pens=1 --speed=2");
+    gboolean synchronized = TRUE;
+    Anchors anchors = { 0 };
+
+    g_assert_false(pd_time_sync_is_synced(rig->time_sync));
+    const guint name = publish_timedate(rig, &synchronized);
+    rig_idle(rig, 200);
+    pd_time_sync_free(rig->time_sync);
+    rig->time_sync = pd_time_sync_new(rig->bus);
+    rig_wait(rig, is_synced, NULL, 5000, "timedate1's answer");
+    rig_start_manager(rig, NULL);
+    pd_pen_manager_set_watched(rig->manager, true);
+    enroll_all(rig, 1);
+    rig_wait(rig, has_clock_set, NULL, 20000, "the pen's clock_set record");
+    rig_idle(rig, 1000); /* more than the commit window */
+    pd_store_get_anchors_async(
+        rig->store, rig_get_truth(rig, "PT-0001", "log_id"), NULL, on_anchors, &anchors);
+    rig_wait(rig, has_anchors, &anchors, 5000, "the anchors");
+    g_assert_cmpuint(anchors.anchors->len, >=, 1);
+    const PenAnchor *anchor = &g_array_index(anchors.anchors, PenAnchor, 0);
+    g_assert_true(anchor->wall_synced);
+    g_assert_cmpuint(anchor->error_us, >=, 100);
+    g_assert_cmpuint(anchor->error_us, <, 500000);
+    g_assert_cmpint(ABS(g_get_real_time() - anchor->wall_us), <, 20000000);
+    g_array_unref(anchors.anchors);
+    g_bus_unown_name(name);
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    /* Pens that misbehave are warned of; that is no fault. */
+    (void)g_log_set_always_fatal(G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL);
     g_test_add_func("/manager/stream", test_stream);
     g_test_add_func("/manager/losses", test_losses);
     g_test_add_func("/manager/holes", test_holes);
@@ -261,5 +462,9 @@ main(int argc, char **argv)
     g_test_add_func("/manager/refusals", test_refusals);
     g_test_add_func("/manager/double", test_double);
     g_test_add_func("/manager/endless", test_endless);
+    g_test_add_func("/manager/unread", test_unread);
+    g_test_add_func("/manager/window", test_window);
+    g_test_add_func("/manager/adapters", test_adapters);
+    g_test_add_func("/manager/clock", test_clock);
     return g_test_run();
 }

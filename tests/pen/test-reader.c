@@ -385,12 +385,13 @@ test_endless(void)
     for (uint32_t number = 1; number <= 500; number++) {
         send_record(&bench, PD_STREAM_LIVE, number, PEN_BODY_SAMPLES);
     }
-    bench_wait(&bench, 500, PD_READER_RECORD, 0);
+    bench_wait(&bench, 500, PD_READER_NOISE, 1);
     g_atomic_int_set(&mad.stop, 1);
     g_thread_join(thread);
     g_assert_cmpuint(mad.n_sent, >, 500);
     g_assert_cmpuint(pd_progress_count_missing(bench.progress, 1, 500), ==, 0);
     g_assert_cmpuint(pd_reader_get_counts(bench.reader, bench.link)->n_malformed, ==, 0);
+    g_assert_cmpuint(pd_reader_get_counts(bench.reader, bad_link)->n_malformed, >=, 1000);
     close(mad.fd);
     bench_close(&bench);
 }
