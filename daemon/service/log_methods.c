@@ -62,9 +62,25 @@ parse_list(GVariant *arguments, ListQuery *query_out, GError **error)
            parse_filter(options, &query_out->filter, error);
 }
 
-static GVariant *
-build_list(const GPtrArray *sessions, uint32_t limit)
+typedef struct {
+    GPtrArray *sessions; /* owned; PdSession */
+    uint32_t limit;
+} Page;
+
+static void
+page_free(gpointer data)
 {
+    Page *self = data;
+
+    g_ptr_array_unref(self->sessions);
+    g_free(self);
+}
+
+static GVariant *
+build_page(gconstpointer data)
+{
+    const Page *self = data;
+    const GPtrArray *sessions = self->sessions;
     g_autofree char *next = NULL;
     GVariantBuilder list;
 
@@ -73,7 +89,7 @@ build_list(const GPtrArray *sessions, uint32_t limit)
         g_variant_builder_add_value(&list,
                                     pd_service_session_to_variant(sessions->pdata[i], false));
     }
-    if (sessions->len > 0 && sessions->len >= limit) {
+    if (sessions->len > 0 && sessions->len >= self->limit) {
         const PdSession *last = sessions->pdata[sessions->len - 1];
         next = pd_service_arguments_dup_cursor(last->opened_seq);
     }
@@ -85,19 +101,19 @@ on_listed(GObject *source, GAsyncResult *result, gpointer user_data)
 {
     g_autoptr(PdServiceRequest) self = user_data;
     g_autoptr(GError) error = NULL;
-    uint32_t limit = 0;
 
     if (!pd_service_request_is_open(self)) {
         return;
     }
-    g_autoptr(GPtrArray) sessions =
-        pd_store_list_sessions_finish(self->service->store, result, &error);
+    GPtrArray *sessions = pd_store_list_sessions_finish(self->service->store, result, &error);
     if (sessions == NULL) {
         pd_service_request_fail(self, error);
         return;
     }
-    g_variant_get_child(self->arguments, 2, "u", &limit);
-    pd_service_request_return(self, build_list(sessions, limit), NULL);
+    Page *page = g_new0(Page, 1);
+    page->sessions = sessions;
+    g_variant_get_child(self->arguments, 2, "u", &page->limit);
+    pd_service_request_return_built(self, build_page, page, page_free);
 }
 
 static void
@@ -133,6 +149,18 @@ on_list_sessions(PdDbusLog1 *skeleton,
     return TRUE;
 }
 
+static GVariant *
+build_session(gconstpointer data)
+{
+    return g_variant_new("(@a{sv})", pd_service_session_to_variant(data, true));
+}
+
+static void
+free_session(gpointer data)
+{
+    pd_session_free(data);
+}
+
 static void
 on_session(GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -142,15 +170,13 @@ on_session(GObject *source, GAsyncResult *result, gpointer user_data)
     if (!pd_service_request_is_open(self)) {
         return;
     }
-    g_autoptr(PdSession) session =
-        pd_store_get_session_finish(self->service->store, result, &error);
+    PdSession *session = pd_store_get_session_finish(self->service->store, result, &error);
     if (session == NULL) {
         pd_service_request_fail(self, error);
         return;
     }
-    pd_service_audit_read(self->uid, session->id, "a session");
-    pd_service_request_return(
-        self, g_variant_new("(@a{sv})", pd_service_session_to_variant(session, true)), NULL);
+    pd_service_audit_read(self->uid, session->id, "session");
+    pd_service_request_return_built(self, build_session, session, free_session);
 }
 
 static void

@@ -6,6 +6,13 @@
  */
 #include "service/request.h"
 
+typedef struct {
+    GDBusMethodInvocation *invocation; /* owned */
+    PdServiceBuild build;
+    gpointer data; /* owned */
+    GDestroyNotify free_data;
+} Building;
+
 void
 pd_service_request_free(PdServiceRequest *self)
 {
@@ -81,6 +88,36 @@ pd_service_request_return(PdServiceRequest *self, GVariant *value, GUnixFDList *
     }
     g_dbus_method_invocation_return_value_with_unix_fd_list(
         g_steal_pointer(&self->invocation), value, fds);
+}
+
+/* The message is made of the value in the thread that sends it, so that is done here too. */
+static void
+build_in_thread(GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
+{
+    Building *self = task_data;
+
+    g_dbus_method_invocation_return_value(g_steal_pointer(&self->invocation),
+                                          self->build(self->data));
+    self->free_data(self->data);
+    self->data = NULL;
+}
+
+void
+pd_service_request_return_built(PdServiceRequest *self,
+                                PdServiceBuild build,
+                                gpointer data,
+                                GDestroyNotify free_data)
+{
+    g_autoptr(GTask) task = g_task_new(NULL, NULL, NULL, NULL);
+    Building *building = g_new0(Building, 1);
+
+    *building = (Building){ .invocation = g_steal_pointer(&self->invocation),
+                            .build = build,
+                            .data = data,
+                            .free_data = free_data };
+    g_task_set_source_tag(task, pd_service_request_return_built);
+    g_task_set_task_data(task, building, g_free);
+    g_task_run_in_thread(task, build_in_thread);
 }
 
 void

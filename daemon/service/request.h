@@ -51,6 +51,20 @@ bool pd_service_request_is_open(const PdServiceRequest *self);
 /** Answer with @value, a tuple, sunk here. @fds may be NULL. */
 void pd_service_request_return(PdServiceRequest *self, GVariant *value, GUnixFDList *fds);
 
+/** Makes the answer, a tuple, of what a query gave. Runs in a thread of its own. */
+typedef GVariant *(*PdServiceBuild)(gconstpointer data);
+
+/**
+ * Answer with what @build makes of @data, off the main loop: a thousand sessions take
+ * fifty milliseconds to become a message.
+ *
+ * Owns: takes @data, freed by @free_data in that thread.
+ */
+void pd_service_request_return_built(PdServiceRequest *self,
+                                     PdServiceBuild build,
+                                     gpointer data,
+                                     GDestroyNotify free_data);
+
 /** Answer with an error under its name on the bus; a foreign domain becomes .Failed. */
 void pd_service_request_fail(PdServiceRequest *self, const GError *error);
 
