@@ -36,7 +36,8 @@ typedef struct {
     PdService *service;    /* owned */
     PdPenManager *pens;    /* owned */
     uint64_t watchdog_us;  /* 0: systemd does not watch */
-    guint sources[3];      /* two signals and the watchdog */
+    guint signal_ids[2];
+    guint watchdog_id;
     char status[STATUS_LENGTH];
     bool is_stopping;
     int exit_status;
@@ -74,12 +75,20 @@ on_bus_closed(GDBusConnection *bus, gboolean vanished, GError *error, gpointer u
     }
 }
 
+/* The clock's one listener is the pens'; what the store writes next should know too. */
+static void
+tell_store_of_clock(Daemon *self)
+{
+    pd_store_set_wall_synced(self->store, pd_time_sync_is_synced(self->time_sync));
+}
+
 static void
 on_durable(void *user_data, uint64_t log_id, uint32_t contiguous)
 {
     Daemon *self = user_data;
 
     if (self->pens != NULL) {
+        tell_store_of_clock(self);
         pd_pen_manager_on_durable(self->pens, log_id, contiguous);
     }
 }
@@ -112,6 +121,7 @@ on_pens_changed(void *user_data)
     uint32_t n_linked = 0;
     char status[STATUS_LENGTH];
 
+    tell_store_of_clock(self);
     pd_service_count_pens(self->service, &n_pens, &n_linked);
     g_snprintf(status, sizeof status, "%u pens enrolled, %u linked", n_pens, n_linked);
     if (!g_str_equal(status, self->status)) {
@@ -262,10 +272,10 @@ start(Daemon *self, const PdOptions *options, GError **error)
 static void
 watch_ends(Daemon *self)
 {
-    self->sources[0] = g_unix_signal_add(SIGTERM, on_signal, self);
-    self->sources[1] = g_unix_signal_add(SIGINT, on_signal, self);
+    self->signal_ids[0] = g_unix_signal_add(SIGTERM, on_signal, self);
+    self->signal_ids[1] = g_unix_signal_add(SIGINT, on_signal, self);
     if (sd_watchdog_enabled(0, &self->watchdog_us) > 0) {
-        self->sources[2] =
+        self->watchdog_id =
             g_timeout_add((guint)(self->watchdog_us / 2000 + 1) / 2, on_watchdog, self);
     }
 }
@@ -282,9 +292,7 @@ static void
 finish(Daemon *self)
 {
     self->is_stopping = true;
-    for (size_t i = 0; i < G_N_ELEMENTS(self->sources); i++) {
-        g_clear_handle_id(&self->sources[i], g_source_remove);
-    }
+    g_clear_handle_id(&self->watchdog_id, g_source_remove);
     (void)sd_notify(0, "STOPPING=1");
     g_clear_pointer(&self->service, pd_service_free);
     g_clear_pointer(&self->pens, pd_pen_manager_free);
@@ -296,6 +304,10 @@ finish(Daemon *self)
         g_signal_handlers_disconnect_by_data(self->bus, self);
     }
     g_clear_object(&self->bus);
+    /* Not before: a second signal must not cut the flush short. */
+    for (size_t i = 0; i < G_N_ELEMENTS(self->signal_ids); i++) {
+        g_clear_handle_id(&self->signal_ids[i], g_source_remove);
+    }
     g_main_loop_unref(self->loop);
 }
 

@@ -295,6 +295,8 @@ do_annotate(PdServiceRequest *request)
         pd_service_request_fail(self, error);
         return;
     }
+    pd_store_set_wall_synced(self->service->store,
+                             pd_time_sync_is_synced(self->service->time_sync));
     pd_store_annotate_async(self->service->store,
                             self->key,
                             &annotation,
