@@ -207,6 +207,39 @@ test_one_lost(void)
     }
 }
 
+/* The counter alone tells of a lost segment, before any CRC is looked at. */
+static void
+test_counter(void)
+{
+    static const uint8_t pieces[][2] = {
+        { 62u << 2 | PEN_SEGMENT_FIRST, 1 }, /* 62 opens a record, 63 is lost */
+        { 0u << 2, 2 },
+        { 1u << 2 | PEN_SEGMENT_LAST, 3 },
+        { 2u << 2 | PEN_SEGMENT_FIRST, 4 },
+        { 2u << 2, 5 }, /* the same counter once more */
+        { 3u << 2 | PEN_SEGMENT_LAST, 6 },
+        { 4u << 2 | PEN_SEGMENT_FIRST, 7 },
+        { 5u << 2 | PEN_SEGMENT_LAST, 8 },
+    };
+    static const PenStatus expected[] = {
+        PEN_STATUS_AGAIN,       PEN_STATUS_BAD_COUNTER, PEN_STATUS_BAD_COUNTER, PEN_STATUS_AGAIN,
+        PEN_STATUS_BAD_COUNTER, PEN_STATUS_BAD_COUNTER, PEN_STATUS_AGAIN,       PEN_STATUS_OK,
+    };
+    PenReassembly reassembly;
+    const uint8_t *record = NULL;
+    size_t n_record = 0;
+
+    pen_reassembly_init(&reassembly);
+    for (size_t i = 0; i < G_N_ELEMENTS(pieces); i++) {
+        const PenStatus status =
+            pen_reassembly_push(&reassembly, pieces[i], sizeof pieces[i], &record, &n_record);
+        g_assert_cmpint(status, ==, expected[i]);
+    }
+    g_assert_cmpuint(n_record, ==, 2);
+    g_assert_true(record[0] == 7 && record[1] == 8);
+    g_assert_cmpuint(reassembly.n_lost, >=, 2);
+}
+
 /* A pen that never sends a last segment, or too long a record, costs no more than itself. */
 static void
 test_endless(void)
@@ -345,6 +378,7 @@ main(int argc, char **argv)
     g_test_add_func("/stream/every-mtu", test_every_mtu);
     g_test_add_func("/stream/harmed", test_harmed);
     g_test_add_func("/stream/one-lost", test_one_lost);
+    g_test_add_func("/stream/counter", test_counter);
     g_test_add_func("/stream/endless", test_endless);
     g_test_add_func("/stream/longest", test_longest);
     g_test_add_func("/stream/damaged", test_damaged);
