@@ -91,7 +91,7 @@ static void
 gen_runs(Gen *self, PenSamples *samples)
 {
     uint64_t left = (uint64_t)samples->n * samples->interval_ticks;
-    const uint32_t n_wanted = (uint32_t)gen_range(self, 1, PEN_CONTACT_RUNS_MAX);
+    const uint32_t n_wanted = (uint32_t)gen_range(self, 1, PEN_CONTACT_RUNS_MAX - 8u);
 
     samples->n_runs = 0;
     while (left > 0 && samples->n_runs + 1u < n_wanted) {
@@ -114,7 +114,7 @@ gen_samples(Gen *self, PenSamples *samples)
     const uint32_t n_max = gen_percent(self, 20) ? PEN_SAMPLES_MAX : 60u;
 
     samples->n = gen_percent(self, 20) ? n_max : (uint32_t)gen_range(self, 1, n_max);
-    samples->interval_ticks = MAX(gen_u32(self), 1u);
+    samples->interval_ticks = gen_u32(self) | 1u;
     if (samples->interval_ticks > UINT32_MAX / PEN_SAMPLES_MAX) {
         samples->n = MIN(samples->n, 8u); /* so that 64 runs of u32 can add up to it */
     }
