@@ -62,12 +62,12 @@ typedef struct {
 static void
 raw_clear(Raw *raw)
 {
-    g_free(raw->bus);
-    g_free(raw->scenario);
-    g_free(raw->truth);
-    g_free(raw->polkit);
-    g_free(raw->hostile);
-    g_free(raw->tick_unit);
+    g_clear_pointer(&raw->bus, g_free);
+    g_clear_pointer(&raw->scenario, g_free);
+    g_clear_pointer(&raw->truth, g_free);
+    g_clear_pointer(&raw->polkit, g_free);
+    g_clear_pointer(&raw->hostile, g_free);
+    g_clear_pointer(&raw->tick_unit, g_free);
 }
 
 static bool
@@ -184,7 +184,7 @@ parse_raw(Raw *r, char ***argv, GError **error)
 static bool
 parse_scenario(Raw *r, char **argv, GError **error)
 {
-    const char *name = r->scenario != NULL ? r->scenario : "plain";
+    g_autofree char *name = g_strdup(r->scenario != NULL ? r->scenario : "plain");
     for (uint32_t i = 0; i < G_N_ELEMENTS(scenarios); i++) {
         if (!g_str_equal(scenarios[i].name, name)) {
             continue;
@@ -197,6 +197,7 @@ parse_scenario(Raw *r, char **argv, GError **error)
         }
         g_strv_builder_addv(builder, (const char **)(void *)(argv + 1));
         g_auto(GStrv) all = g_strv_builder_end(builder);
+        raw_clear(r); /* every word is read again, and GOption frees none it replaces */
         return parse_raw(r, &all, error);
     }
     g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "no scenario \"%s\"", name);
