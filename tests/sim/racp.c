@@ -166,6 +166,16 @@ begin_report(SimPen *self, const uint8_t *bytes, size_t n_bytes)
 }
 
 static void
+indicate_response(SimPen *self)
+{
+    SimRacp *racp = &self->racp;
+    if (racp->n_response > 0 && self->ops != NULL) {
+        self->ops->notify(self->ops_user_data, SIM_CHRC_RACP, racp->response, racp->n_response);
+    }
+    racp->n_response = 0;
+}
+
+static void
 begin_abort(SimPen *self, const uint8_t *bytes, size_t n_bytes)
 {
     const bool was_reporting = self->racp.running && self->racp.reporting;
@@ -183,6 +193,7 @@ begin_abort(SimPen *self, const uint8_t *bytes, size_t n_bytes)
         }
     }
     self->racp.reporting = false;
+    indicate_response(self); /* of a count or mark under way, which no abort stops */
     respond_code(&self->racp, OP_ABORT, code);
 }
 
@@ -248,22 +259,13 @@ send_number(SimPen *self, int64_t mono_us, uint32_t number)
 }
 
 static void
-indicate_response(SimPen *self)
-{
-    SimRacp *racp = &self->racp;
-    if (racp->n_response > 0 && self->ops != NULL) {
-        self->ops->notify(self->ops_user_data, SIM_CHRC_RACP, racp->response, racp->n_response);
-    }
-    racp->n_response = 0;
-}
-
-static void
 fill_report_response(SimRacp *racp, uint32_t n_sent)
 {
-    if (racp->combined) {
+    const uint8_t opcode = racp->combined ? OP_COMBINED : OP_REPORT;
+    if (racp->combined && n_sent > 0) {
         respond_count(racp, OP_REPORT_IS, n_sent);
     } else {
-        respond_code(racp, OP_REPORT, n_sent > 0 ? CODE_SUCCESS : CODE_NONE_FOUND);
+        respond_code(racp, opcode, n_sent > 0 ? CODE_SUCCESS : CODE_NONE_FOUND);
     }
 }
 
@@ -316,6 +318,11 @@ sim_racp_pump(SimPen *self, int64_t mono_us)
     self->pumped_us = mono_us;
     if (!self->racp.running || mono_us < self->racp.due_us || self->ops == NULL) {
         return;
+    }
+    if (self->racp.reporting && !self->subscribed[SIM_CHRC_STORED]) {
+        self->racp.reporting = false;
+        respond_code(
+            &self->racp, self->racp.combined ? OP_COMBINED : OP_REPORT, CODE_NOT_COMPLETED);
     }
     self->budget += elapsed_us * self->options->rate / 1000000.0;
     while (self->racp.reporting && self->budget > 0 && self->ops != NULL) {
