@@ -474,6 +474,51 @@ test_cut_off(void)
     bench_clear(&bench);
 }
 
+/* Section 8.2: checks in order, and a write that leaves the tick alone. */
+static void
+test_clock(void)
+{
+    static const struct {
+        uint8_t bytes[10];
+        size_t n_bytes;
+        uint8_t code;
+    } cases[] = {
+        { { 0x0e, 0x00, 0x98, 0x90, 0x36, 0x94, 0x07, 1, 0 }, 8, SIM_ATT_FORMAT },
+        { { 0x0e, 0x00, 0x98, 0x90, 0x36, 0x94, 0x07, 1, 0 }, 10, SIM_ATT_FORMAT },
+        { { 0x0f, 0x00, 0x98, 0x90, 0x36, 0x94, 0x07, 0, 0 }, 9, SIM_ATT_FORMAT },
+        { { 0x0c, 0x00, 0x98, 0x90, 0x36, 0x94, 0x07, 0, 0 }, 9, SIM_ATT_FORMAT },
+        { { 0x0e, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0, 0 }, 9, SIM_ATT_SOURCE_QUALITY },
+        { { 0x0e, 0x00, 0x98, 0x90, 0x36, 0x94, 0x07, 7, 0 }, 9, SIM_ATT_SOURCE_QUALITY },
+        { { 0x0e, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 1, 0 }, 9, SIM_ATT_OUT_OF_RANGE },
+        { { 0x02, 0x7f, 0x9d, 0x9e, 0x25, 0x00, 0x00, 1, 0 }, 9, SIM_ATT_OUT_OF_RANGE },
+        { { 0x02, 0x80, 0x9d, 0x9e, 0x25, 0x00, 0x00, 1, 0 }, 9, SIM_ATT_OK },
+        { { 0x02, 0xff, 0x46, 0xfa, 0xbd, 0x00, 0x00, 1, 0 }, 9, SIM_ATT_OK },
+        { { 0x02, 0x00, 0x47, 0xfa, 0xbd, 0x00, 0x00, 1, 0 }, 9, SIM_ATT_OUT_OF_RANGE },
+        { { 0x02, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 0 }, 9, SIM_ATT_OUT_OF_RANGE },
+        { { 0xfe, 0x00, 0x98, 0x90, 0x36, 0x94, 0x07, 4, 99 }, 9, SIM_ATT_OK },
+    };
+    SimOptions options = make_options();
+    Bench bench;
+    options.wait_for_bond = true;
+    bench_init(&bench, &options);
+    g_autoptr(GByteArray) before = sim_pen_read_clock(bench.pen, bench.now_us);
+    g_assert_cmpuint(before->len, ==, 11);
+    g_assert_cmphex(before->data[0], ==, 0x2d);
+    g_assert_cmpuint(before->data[7], ==, 0);
+    g_assert_cmpuint(before->data[9], ==, 1);
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_test_message("write %zu", i);
+        const uint8_t code =
+            sim_pen_write_clock(bench.pen, cases[i].bytes, cases[i].n_bytes, bench.now_us);
+        g_assert_cmphex(code, ==, cases[i].code);
+    }
+    g_autoptr(GByteArray) after = sim_pen_read_clock(bench.pen, bench.now_us);
+    g_assert_true(memcmp(before->data, after->data, 7) == 0);
+    g_assert_cmpuint(after->data[7], ==, 4);
+    g_assert_cmpuint(after->data[9], ==, 0);
+    bench_clear(&bench);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -485,5 +530,6 @@ main(int argc, char **argv)
     g_test_add_func("/racp/att-errors", test_att_errors);
     g_test_add_func("/racp/abort", test_abort);
     g_test_add_func("/racp/cut-off", test_cut_off);
+    g_test_add_func("/clock/write", test_clock);
     return g_test_run();
 }

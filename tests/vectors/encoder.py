@@ -103,6 +103,20 @@ def feature(**f):
     return b"\x01\x00" + message
 
 
+def range_end(*values):
+    return b"".join(field_varint(i + 1, v) for i, v in enumerate(values))
+
+
+def clock_write(unix_s, source):
+    """UTC time of day in 100 us since 2000."""
+    return bytes([0x0E]) + struct.pack("<Q", (unix_s - 946684800) * 10000)[:6] + bytes([source, 0])
+
+
+def clock_read(tick_us, source):
+    value = struct.pack("<Q", tick_us // 100)[:6]
+    return b"\x2d" + value + bytes([source, 0, 0 if source else 1, 0])
+
+
 def session_uuid(log_id, session):
     name = struct.pack(">QI", log_id, session)
     digest = bytearray(hashlib.sha1(NAMESPACE.bytes + name).digest()[:16])
@@ -127,12 +141,38 @@ def vectors():
     yield "clock-set", record(15, 0, 3, 2000000, body(9, field_varint(1, zigzag(1780000000000000)) + field_varint(2, 1)))
     yield "session-end", record(16, 7, 4, 500, body(2, field_varint(1, 3)))
     yield "session-begin-continues", record(17, 17, 4, 1500, body(1, field_present(1, 7)))
-    yield "range-end", record(0, 0, 4, 2000, body(20, b"".join(
-        field_varint(i + 1, v) for i, v in enumerate([7, 16, 10, 1, 17, 0]))))
+    yield "range-end", record(0, 0, 4, 2000, body(20, range_end(7, 16, 10, 1, 17, 0)))
     yield "hole", record(0, 0, 4, 2001, body(21, field_varint(1, 5) + field_varint(2, 1)))
     yield "head", record(0, 0, 4, 2002, body(22, b"".join(
         field_varint(i + 1, v) for i, v in enumerate([1, 17, 0, 900, 0]))))
     yield "unknown-body", record(18, 17, 4, 3000, body(99, b"\x08\x01"))
+    for name, first, last, sent in [
+            ("all", 1, 2**32 - 1, 17), ("le", 1, 9, 9), ("ge", 12, 2**32 - 1, 6),
+            ("range", 7, 16, 10), ("first", 1, 1, 1), ("last", 17, 17, 1)]:
+        yield f"range-end-{name}", record(0, 0, 4, 2003, body(20, range_end(
+            first, last, sent, 1, 17, 6)))
+    yield "range-end-nothing-found", record(0, 0, 4, 2004, body(20, range_end(20, 30, 0, 1, 17, 6)))
+    for name, first, last in [("all", 1, 2**32 - 1), ("first", 0, 0), ("last", 0, 0)]:
+        yield f"range-end-empty-{name}", record(0, 0, 1, 700, body(20, range_end(
+            first, last, 0, 0, 0, 0)))
+    yield "head-empty", record(0, 0, 1, 701, body(22, field_varint(4, 1000)))
+    yield "hole-torn", record(0, 0, 4, 2005, body(21, field_varint(1, 2**32 - 1) + field_varint(2, 2)))
+    yield "cartridge-attached-needles", record(20, 17, 4, 4000, body(4, cartridge(
+        "CART-0002", "L2026-08", "2028-02-29", 0)))
+    yield "cartridge-removed-unknown", record(21, 17, 4, 4100, body(5, b""))
+    yield "depth-setting-zero", record(22, 17, 4, 4200, body(6, b""))
+    yield "button-other", record(23, 17, 4, 4300, body(7, field_varint(1, 2)))
+    yield "fault-utf8", record(24, 17, 4, 4400, body(8, field_varint(1, 2**32 - 1) + field_text(2, "61 °C")))
+    yield "clock-set-before-1970", record(25, 17, 4, 4500, body(
+        9, field_varint(1, zigzag(-1)) + field_varint(2, 4)))
+    yield "samples-lifted", record(26, 17, 4, 5000, body(3, samples(20000, [700] * 3, [], [], [60000])))
+    yield "samples-contact", record(27, 17, 4, 65000, body(3, samples(
+        20000, [700] * 3, [1000] * 3, [], [0, 60000])))
+    yield "samples-32768", record(28, 17, 4, 65536, body(3, samples(
+        655, [0, 4095, 0], [0, 10000, 0], [0, 2000, 0], [1, 1963, 1])))
+    yield "samples-most", record(29, 17, 4, 70000, body(3, samples(
+        1, [4095] * 256, [10000] * 256, [2000] * 256, [0] + [1] * 62 + [194])))
+    yield "session-end-battery", record(30, 17, 4, 80000, body(2, field_varint(1, 4)))
     yield "tick-max", record(19, 17, 4, 2**48 - 1, body(7, field_varint(1, 1)))
 
 
@@ -147,6 +187,13 @@ def main():
         serial="PT-0001", firmware="1.4.2", model="Pen One", boot=3, oldest=1, newest=17,
         marked=6, sample_interval_ticks=20000, strokes_per_rev_permille=1000,
         capacity_records=100000, free_permille=900, tick_now=2000000).hex())
+    print("feature", "empty-32768", feature(
+        serial="a.Z_9-", firmware="", model="", boot=1, sample_interval_ticks=655,
+        strokes_per_rev_permille=1000, capacity_records=4096, free_permille=1000, tick_unit=1,
+        tick_now=2**48 - 1).hex())
+    print("clock-read", "never-set", clock_read(12345678, 0).hex())
+    print("clock-read", "by-ntp", clock_read(2**47, 1).hex())
+    print("clock-write", "ntp", clock_write(1780000000, 1).hex())
     for session in (1, 7, 4294967295):
         print("session-id", f"{LOG_ID:016x}", session, session_uuid(LOG_ID, session))
 

@@ -176,6 +176,134 @@ test_control_items(void)
     g_assert_cmpuint(body.head.free_permille, ==, 900);
 }
 
+/* The range as asked for each operator, and what an empty log answers. */
+static void
+test_range_ends(void)
+{
+    static const struct {
+        const char *name;
+        uint32_t first, last, sent, newest;
+    } cases[] = {
+        { "range-end-all", 1, UINT32_MAX, 17, 17 },
+        { "range-end-le", 1, 9, 9, 17 },
+        { "range-end-ge", 12, UINT32_MAX, 6, 17 },
+        { "range-end-range", 7, 16, 10, 17 },
+        { "range-end-first", 1, 1, 1, 17 },
+        { "range-end-last", 17, 17, 1, 17 },
+        { "range-end-nothing-found", 20, 30, 0, 17 },
+        { "range-end-empty-all", 1, UINT32_MAX, 0, 0 },
+        { "range-end-empty-first", 0, 0, 0, 0 },
+        { "range-end-empty-last", 0, 0, 0, 0 },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        PenRecordHeader header;
+        PenBody body;
+        decode_vector(cases[i].name, &header, &body, PEN_STATUS_OK);
+        g_assert_cmpint(body.kind, ==, PEN_BODY_RANGE_END);
+        g_assert_cmpuint(header.number, ==, 0);
+        g_assert_cmpuint(header.session, ==, 0);
+        g_assert_cmpuint(body.range_end.first, ==, cases[i].first);
+        g_assert_cmpuint(body.range_end.last, ==, cases[i].last);
+        g_assert_cmpuint(body.range_end.sent, ==, cases[i].sent);
+        g_assert_cmpuint(body.range_end.oldest, ==, cases[i].newest > 0 ? 1 : 0);
+        g_assert_cmpuint(body.range_end.newest, ==, cases[i].newest);
+        g_assert_cmpuint(body.range_end.marked, ==, cases[i].newest > 0 ? 6 : 0);
+    }
+}
+
+/* Fields left out, zeros that are said, and other ends of the ranges. */
+static void
+test_edges(void)
+{
+    PenRecordHeader header;
+    PenBody body;
+
+    decode_vector("head-empty", &header, &body, PEN_STATUS_OK);
+    g_assert_cmpuint(body.head.oldest + body.head.newest + body.head.marked, ==, 0);
+    g_assert_cmpuint(body.head.free_permille, ==, 1000);
+    decode_vector("hole-torn", &header, &body, PEN_STATUS_OK);
+    g_assert_cmpuint(body.hole.number, ==, UINT32_MAX);
+    g_assert_cmpuint(body.hole.cause, ==, 2);
+    decode_vector("cartridge-attached-needles", &header, &body, PEN_STATUS_OK);
+    g_assert_true(body.cartridge.has_needles);
+    g_assert_cmpuint(body.cartridge.needles, ==, 0);
+    g_assert_cmpstr(body.cartridge.expiry, ==, "2028-02-29");
+    decode_vector("cartridge-removed-unknown", &header, &body, PEN_STATUS_OK);
+    g_assert_cmpint(body.kind, ==, PEN_BODY_CARTRIDGE_REMOVED);
+    g_assert_cmpstr(body.cartridge.id, ==, "");
+    decode_vector("depth-setting-zero", &header, &body, PEN_STATUS_OK);
+    g_assert_cmpint(body.kind, ==, PEN_BODY_DEPTH_SETTING);
+    g_assert_cmpuint(body.depth_setting.depth_um, ==, 0);
+    decode_vector("button-other", &header, &body, PEN_STATUS_OK);
+    g_assert_cmpuint(body.button.button, ==, 2);
+    decode_vector("fault-utf8", &header, &body, PEN_STATUS_OK);
+    g_assert_cmpuint(body.fault.code, ==, UINT32_MAX);
+    g_assert_cmpstr(body.fault.text, ==, "61 °C");
+    decode_vector("clock-set-before-1970", &header, &body, PEN_STATUS_OK);
+    g_assert_cmpint(body.clock_set.unix_us, ==, -1);
+    g_assert_cmpuint(body.clock_set.source, ==, 4);
+    decode_vector("session-end-battery", &header, &body, PEN_STATUS_OK);
+    g_assert_cmpuint(body.end.cause, ==, 4);
+}
+
+static void
+test_blocks(void)
+{
+    PenRecordHeader header;
+    PenBody body;
+
+    decode_vector("samples-lifted", &header, &body, PEN_STATUS_OK);
+    g_assert_cmpuint(body.samples.n_runs, ==, 1);
+    g_assert_cmpuint(body.samples.run_ticks[0], ==, 60000);
+    decode_vector("samples-contact", &header, &body, PEN_STATUS_OK);
+    g_assert_cmpuint(body.samples.n_runs, ==, 2);
+    g_assert_cmpuint(body.samples.run_ticks[0], ==, 0);
+    g_assert_cmpuint(body.samples.load_permille[2], ==, 0);
+    decode_vector("samples-32768", &header, &body, PEN_STATUS_OK);
+    g_assert_cmpuint(pen_ticks_to_us(header.tick, 1), ==, 2000000);
+    g_assert_cmpuint(body.samples.depth_um[1], ==, 4095);
+    g_assert_cmpuint(body.samples.rate_dhz[1], ==, 10000);
+    g_assert_cmpuint(body.samples.load_permille[1], ==, 2000);
+    decode_vector("samples-most", &header, &body, PEN_STATUS_OK);
+    g_assert_cmpuint(body.samples.n, ==, PEN_SAMPLES_MAX);
+    g_assert_cmpuint(body.samples.n_runs, ==, PEN_CONTACT_RUNS_MAX);
+    g_assert_cmpuint(body.samples.run_ticks[63], ==, 194);
+}
+
+/* What the other encoder wrote, this one writes too, to the byte. */
+static void
+test_same_bytes(void)
+{
+    g_auto(GStrv) lines = load_lines();
+    unsigned n_seen = 0;
+
+    for (char **line = lines; *line != NULL; line++) {
+        g_auto(GStrv) words = g_strsplit(*line, " ", -1);
+        uint8_t bytes[BYTES_MAX];
+        uint8_t again[PEN_RECORD_MAX];
+        size_t n_again = 0;
+        PenRecordHeader header;
+        PenBody body;
+        /* Rates that were left out come back as zeros (samples-no-rate and -lifted). */
+        if (!g_str_equal(words[0], "record") || g_str_equal(words[1], "unknown-body") ||
+            g_str_equal(words[1], "samples-no-rate") || g_str_equal(words[1], "samples-lifted") ||
+            g_str_equal(words[1], "samples-contact")) {
+            continue;
+        }
+        const size_t n = parse_hex(words[2], bytes);
+        g_test_message("%s", words[1]);
+        g_assert_cmpint(pen_record_check(bytes, n, &header), ==, PEN_STATUS_OK);
+        g_assert_cmpint(pen_record_decode(bytes, n, &body), ==, PEN_STATUS_OK);
+        g_assert_cmpint(
+            pen_record_encode(&header, &body, again, sizeof again, &n_again), ==, PEN_STATUS_OK);
+        g_assert_cmpuint(n_again, ==, n);
+        g_assert_true(memcmp(again, bytes, n) == 0);
+        n_seen++;
+    }
+    g_assert_cmpuint(n_seen, >=, 30);
+}
+
 static void
 test_segments(gconstpointer data)
 {
@@ -212,6 +340,14 @@ test_feature(void)
     g_assert_cmpuint(feature.tick_now, ==, 2000000);
     bytes[0] = 2;
     g_assert_cmpint(pen_feature_decode(bytes, n, &feature), ==, PEN_STATUS_VERSION);
+
+    g_auto(GStrv) empty = find_line("feature", "empty-32768");
+    const size_t n_empty = parse_hex(empty[2], bytes);
+    g_assert_cmpint(pen_feature_decode(bytes, n_empty, &feature), ==, PEN_STATUS_OK);
+    g_assert_cmpstr(feature.serial, ==, "a.Z_9-");
+    g_assert_cmpuint(feature.oldest + feature.newest + feature.marked, ==, 0);
+    g_assert_cmpuint(feature.tick_unit, ==, 1);
+    g_assert_cmpuint(feature.tick_now, ==, G_GUINT64_CONSTANT(0xffffffffffff));
 }
 
 static void
@@ -246,6 +382,10 @@ main(int argc, char **argv)
     g_test_add_func("/vectors/samples", test_samples);
     g_test_add_func("/vectors/small-bodies", test_small_bodies);
     g_test_add_func("/vectors/control-items", test_control_items);
+    g_test_add_func("/vectors/range-ends", test_range_ends);
+    g_test_add_func("/vectors/edges", test_edges);
+    g_test_add_func("/vectors/blocks", test_blocks);
+    g_test_add_func("/vectors/same-bytes", test_same_bytes);
     g_test_add_data_func("/vectors/segments/23", "23", test_segments);
     g_test_add_data_func("/vectors/segments/64", "64", test_segments);
     g_test_add_data_func("/vectors/segments/247", "247", test_segments);
