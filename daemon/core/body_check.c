@@ -12,32 +12,44 @@
 #define LOAD_MAX_PERMILLE 2000u
 #define NEEDLES_MAX       100u
 
+/* Letters by their first byte: Unicode 15, table 3-7, without control characters. */
+typedef struct {
+    unsigned char lead_first;
+    unsigned char lead_last;
+    unsigned char second_first;
+    unsigned char second_last;
+    size_t n_bytes;
+} Form;
+
+static const Form forms[] = {
+    { 0x20, 0x7e, 0, 0, 1 },       { 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 },
+    { 0xe1, 0xec, 0x80, 0xbf, 3 }, { 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
+    { 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
+};
+
+/* The NUL at the end of the text is no byte that may follow, so nothing is read behind it. */
+static bool
+is_letter(const unsigned char *text, const Form *form)
+{
+    if (form->n_bytes > 1 && (text[1] < form->second_first || text[1] > form->second_last)) {
+        return false;
+    }
+    for (size_t i = 2; i < form->n_bytes; i++) {
+        if (text[i] < 0x80 || text[i] > 0xbf) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Bytes of the letter that begins at @text; 0 when it is none that may be there. */
 static size_t
 letter_size(const unsigned char *text)
 {
-    static const struct {
-        unsigned char lead_first, lead_last, second_first, second_last;
-        size_t n_bytes;
-    } forms[] = {
-        /* Unicode 15, table 3-7 */
-        { 0x20, 0x7e, 0, 0, 1 },       { 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 },
-        { 0xe1, 0xec, 0x80, 0xbf, 3 }, { 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
-        { 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
-    };
-
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-        if (text[0] < forms[i].lead_first || text[0] > forms[i].lead_last) {
-            continue;
+        if (text[0] >= forms[i].lead_first && text[0] <= forms[i].lead_last) {
+            return is_letter(text, &forms[i]) ? forms[i].n_bytes : 0;
         }
-        for (size_t k = 1; k < forms[i].n_bytes; k++) {
-            const unsigned char low = k == 1 ? forms[i].second_first : 0x80;
-            const unsigned char high = k == 1 ? forms[i].second_last : 0xbf;
-            if (text[k] < low || text[k] > high) {
-                return 0;
-            }
-        }
-        return forms[i].n_bytes;
     }
     return 0;
 }

@@ -113,6 +113,13 @@ fill_head(Scratch *scratch)
 }
 
 static void
+fill_removed(Scratch *scratch)
+{
+    pentel__v1__cartridge_removed__init(&scratch->removed);
+    scratch->removed.id = scratch->copy.cartridge.id;
+}
+
+static void
 fill_fault(Scratch *scratch)
 {
     pentel__v1__fault__init(&scratch->fault);
@@ -163,8 +170,7 @@ fill_message(Scratch *scratch, Pentel__V1__Body *message)
         message->cartridge_attached = &scratch->cartridge;
         return true;
     case PEN_BODY_CARTRIDGE_REMOVED:
-        pentel__v1__cartridge_removed__init(&scratch->removed);
-        scratch->removed.id = body->cartridge.id;
+        fill_removed(scratch);
         message->cartridge_removed = &scratch->removed;
         return true;
     case PEN_BODY_DEPTH_SETTING:
