@@ -180,6 +180,18 @@ static const CtlCommand commands[] = {
       "span while the needles were in contact; nothing is averaged away.",
       "pentelctl show 3f2a91c0",
       ctl_show },
+    { "watch",
+      "[PEN]",
+      0,
+      1,
+      CTL_WORD_PEN,
+      COMMON,
+      "what the pens do now",
+      "Shows the pens as they treat, until q or Ctrl-C is pressed. Goes on by itself after "
+      "penteld was started again. With --json, or when the output is no terminal, each live "
+      "sample and event is a line of JSON.",
+      "pentelctl watch",
+      ctl_watch },
     { "annotate",
       "ID",
       1,
@@ -200,7 +212,7 @@ static const CtlCommand commands[] = {
       CTL_WORD_SESSION,
       COMMON | FILTER | CTL_HAS(FORMAT) | CTL_HAS(OUTPUT),
       "write sessions to a file",
-      "Writes one session, or all of --pen, --since and --until, oldest arrival last. A file "
+      "Writes one session, or all of --pen, --since and --until, newest arrival first. A file "
       "appears under its name only when it is whole.",
       "pentelctl export --since 2026-11-01 --format csv-passes -o november.csv",
       ctl_export },

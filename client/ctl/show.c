@@ -309,14 +309,21 @@ append_passes(GString *out, const CliTerm *term, GVariant *session)
     g_autoptr(GVariant) passes = cli_dict_get(session, "passes", "aa{sv}");
     g_autoptr(CliTable) table = cli_table_new(pass_columns);
     const gsize n = passes != NULL ? g_variant_n_children(passes) : 0;
+    bool has_incomplete = false;
 
     for (gsize i = 0; i < n; i++) {
         g_autoptr(GVariant) pass = g_variant_get_child_value(passes, i);
+        bool is_incomplete = false;
         add_pass(table, term, pass);
+        cli_dict_get_bool(pass, "incomplete", &is_incomplete);
+        has_incomplete |= is_incomplete;
     }
     if (n > 0) {
         g_string_append_c(out, '\n');
         cli_table_render(table, term, out);
+    }
+    if (has_incomplete) {
+        g_string_append(out, "! beside missing records: a part of the pass may be unknown\n");
     }
 }
 
