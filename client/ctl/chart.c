@@ -202,7 +202,7 @@ append_passes(const CtlChart *self, const Layout *layout, GString *out)
     for (unsigned i = 0; i < self->n_passes; i++) {
         g_autofree char *number = g_strdup_printf("%u", self->passes[i].index);
         const int first = column_of(self, layout, self->passes[i].from_us);
-        const int last = column_of(self, layout, self->passes[i].to_us);
+        const int last = column_of(self, layout, MAX(self->passes[i].to_us, 1) - 1);
         const int n_number = (int)strlen(number);
         for (int x = MAX(first, free_from); x <= last; x++) {
             row[x] = '-';
@@ -246,7 +246,7 @@ time_label(uint64_t time_us)
 static void
 append_axis(const CtlChart *self, const Layout *layout, GString *out)
 {
-    const uint64_t step_us = time_step_us(self->length_us, MAX(layout->n_columns / 12, 1));
+    const uint64_t step_us = time_step_us(self->length_us, MAX(layout->n_columns / 10, 1));
     g_autofree char *labels = g_strnfill((gsize)layout->n_columns + 16, ' ');
     g_autofree bool *ticks = g_new0(bool, (gsize)layout->n_columns);
 
