@@ -314,5 +314,11 @@ pd_job_annotate(const char *id, const PdAnnotation *annotation, uint64_t *seq_ou
     annotate->pass_index = annotation->pass_index;
     annotate->uid = annotation->uid;
     annotate->seq_out = seq_out;
-    return (PdJob){ .run = run_annotate, .data = annotate, .free = free_annotate };
+    /* Closing changes the state, which the fold writes. */
+    return (PdJob){
+        .run = run_annotate,
+        .data = annotate,
+        .free = free_annotate,
+        .after_fold = annotation->close_reason != NULL,
+    };
 }

@@ -7,7 +7,11 @@
 
 #include "util/error.h"
 
+#include <glib/gstdio.h>
+
+#include <fcntl.h>
 #include <stdarg.h>
+#include <unistd.h>
 
 struct PdDb {
     sqlite3 *handle;
@@ -209,6 +213,17 @@ has_wal(PdDb *self, GError **error)
     return got > 0;
 }
 
+/* SQLite gives the WAL the permissions that the file has, and the file those of the umask. */
+static void
+make_private(const char *path)
+{
+    const int fd = g_open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
 PdDb *
 pd_db_open(const char *path, PdDbRole role, int *code_out, GError **error)
 {
@@ -217,6 +232,9 @@ pd_db_open(const char *path, PdDbRole role, int *code_out, GError **error)
     g_autoptr(PdDb) self = g_new0(PdDb, 1);
 
     self->statements = g_hash_table_new_full(NULL, NULL, NULL, finalize);
+    if (role == PD_DB_WRITER) {
+        make_private(path);
+    }
     bool ok = sqlite3_open_v2(path, &self->handle, flags, NULL) == SQLITE_OK;
     if (!ok) {
         fail(self, path, error);

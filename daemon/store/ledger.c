@@ -414,33 +414,42 @@ pd_ledger_take_damaged(PdLedger *self,
            pd_ledger_settle(self, log_id, number, number, PD_CAUSE_DAMAGED, error);
 }
 
+static bool
+insert_anchor(PdLedger *self, uint64_t log_id, const PenAnchor *anchor, GError **error)
+{
+    return pd_db_run(self->db,
+                     error,
+                     "insert into anchor (log_id, boot, tick_us, wall_us, synced, error_us)"
+                     " values (?, ?, ?, ?, ?, ?)",
+                     "iiiiii",
+                     (int64_t)log_id,
+                     (int64_t)anchor->boot,
+                     (int64_t)anchor->tick_us,
+                     anchor->wall_us,
+                     (int64_t)anchor->wall_synced,
+                     (int64_t)anchor->error_us);
+}
+
+/* Times of what lies after the anchor before may now be better, or known at all; an open
+ * session of an earlier boot is over. */
 bool
 pd_ledger_add_anchor(PdLedger *self, uint64_t log_id, const PenAnchor *anchor, GError **error)
 {
-    if (!pd_db_run(self->db,
-                   error,
-                   "insert into anchor (log_id, boot, tick_us, wall_us, synced, error_us)"
-                   " values (?, ?, ?, ?, ?, ?)",
-                   "iiiiii",
-                   (int64_t)log_id,
-                   (int64_t)anchor->boot,
-                   (int64_t)anchor->tick_us,
-                   anchor->wall_us,
-                   (int64_t)anchor->wall_synced,
-                   (int64_t)anchor->error_us)) {
+    if (!insert_anchor(self, log_id, anchor, error)) {
         return false;
     }
-    /* Times of recent sessions of this boot may now be better, or known at all; one of an
-     * earlier boot is over. */
-    g_autoptr(PdStmt) stmt = pd_db_query(self->db,
-                                         error,
-                                         "select number from (select number, boot, state"
-                                         " from session where log_id = ?1"
-                                         " order by number desc limit 64)"
-                                         " where boot = ?2 or (boot < ?2 and state = 'open')",
-                                         "ii",
-                                         (int64_t)log_id,
-                                         (int64_t)anchor->boot);
+    g_autoptr(PdStmt) stmt =
+        pd_db_query(self->db,
+                    error,
+                    "select number from (select number, boot, state, end_us, start_wall_us"
+                    " from session where log_id = ?1 order by number desc limit 64)"
+                    " where (boot = ?2 and (start_wall_us is null or end_us >= coalesce("
+                    "  (select max(tick_us) from anchor where log_id = ?1 and boot = ?2"
+                    "   and tick_us < ?3), 0))) or (boot < ?2 and state = 'open')",
+                    "iii",
+                    (int64_t)log_id,
+                    (int64_t)anchor->boot,
+                    (int64_t)anchor->tick_us);
     int got = 0;
     while (stmt != NULL && (got = pd_db_step(self->db, stmt, error)) > 0) {
         PdSessionFold *session =

@@ -37,7 +37,7 @@ static const char *const schema_1 =
     "create table anchor (rowid integer primary key, log_id integer not null,"
     " boot integer not null, tick_us integer not null, wall_us integer not null,"
     " synced integer not null, error_us integer not null);"
-    "create index anchor_by_boot on anchor (log_id, boot);"
+    "create index anchor_by_tick on anchor (log_id, boot, tick_us);"
     "create table pen (serial text primary key, address text not null, name text,"
     " firmware text, adapters text not null, log_id integer not null,"
     " last_seen_us integer not null, overwritten integer not null) without rowid;"
@@ -128,6 +128,10 @@ copy_into(const char *path, const char *copy_path, GError **error)
         return false;
     }
     pd_db_keep_wal(db, false);
+    const int fd = g_open(copy_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        close(fd);
+    }
     if (!pd_db_run(db, error, "vacuum into ?", "t", copy_path)) {
         return false;
     }

@@ -22,15 +22,17 @@ GArray *
 pd_verdict_load_anchors(PdDb *db, uint64_t log_id, uint32_t boot, uint64_t tick_us, GError **error)
 {
     g_autoptr(GArray) anchors = g_array_new(FALSE, FALSE, sizeof(PenAnchor));
-    g_autoptr(PdStmt) stmt =
-        pd_db_query(db,
-                    error,
-                    "select tick_us, wall_us, synced, error_us from anchor"
-                    " where log_id = ? and boot = ? order by abs(tick_us - ?) limit 64",
-                    "iii",
-                    (int64_t)log_id,
-                    (int64_t)boot,
-                    (int64_t)tick_us);
+    g_autoptr(PdStmt) stmt = pd_db_query(
+        db,
+        error,
+        "select * from (select tick_us, wall_us, synced, error_us from anchor where log_id = ?1"
+        " and boot = ?2 and tick_us <= ?3 order by tick_us desc limit 32)"
+        " union all select * from (select tick_us, wall_us, synced, error_us from anchor"
+        " where log_id = ?1 and boot = ?2 and tick_us > ?3 order by tick_us limit 32)",
+        "iii",
+        (int64_t)log_id,
+        (int64_t)boot,
+        (int64_t)tick_us);
     int got = 0;
 
     while (stmt != NULL && (got = pd_db_step(db, stmt, error)) > 0) {

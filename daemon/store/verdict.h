@@ -24,7 +24,7 @@ typedef struct {
 void pd_verdict_clear(PdVerdict *self);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PdVerdict, pd_verdict_clear)
 
-/** Anchors of a boot, the 64 nearest to @tick_us. Owns: PenAnchor array of the caller. */
+/** Anchors of a boot, up to 32 on either side of @tick_us. Owns: PenAnchor array of the caller. */
 GArray *pd_verdict_load_anchors(
     PdDb *db, uint64_t log_id, uint32_t boot, uint64_t tick_us, GError **error);
 

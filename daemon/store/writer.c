@@ -38,6 +38,7 @@ struct PdWriter {
     int64_t sealed_us;
     int64_t witnessed_us;
     uint64_t witnessed_head;
+    bool must_reload; /* the ledger is ahead of a transaction that failed */
     bool is_suspect;  /* SQLite found damage: leave everything as it is */
     int64_t retry_us; /* no attempt before; 0 when the last one went well */
 };
@@ -326,7 +327,6 @@ static void
 fail_batch(PdWriter *self, const PdLedgerCounts *counts, const GError *cause)
 {
     const int code = pd_db_last_code(self->ledger.db);
-    g_autoptr(GError) error = NULL;
 
     g_warning("%s; trying again in %d s", cause->message, (int)(RETRY_US / G_USEC_PER_SEC));
     (void)sqlite3_exec(pd_db_handle(self->ledger.db), "rollback", NULL, NULL, NULL);
@@ -336,10 +336,19 @@ fail_batch(PdWriter *self, const PdLedgerCounts *counts, const GError *cause)
     }
     set_state(self, state_of(code), cause->message);
     self->ledger.counts = *counts;
-    if (!pd_ledger_reload(&self->ledger, &error)) {
-        g_warning("%s", error->message);
-    }
+    self->must_reload = true;
     self->retry_us = g_get_monotonic_time() + RETRY_US;
+}
+
+/* What is in memory must be what is on disk before anything is added to either. */
+static bool
+make_ready(PdWriter *self, GError **error)
+{
+    if (self->must_reload && !pd_ledger_reload(&self->ledger, error)) {
+        return false;
+    }
+    self->must_reload = false;
+    return true;
 }
 
 static void
@@ -356,7 +365,7 @@ write_batch(PdWriter *self)
     do {
         const PdLedgerCounts counts = self->ledger.counts;
         self->ledger.n_loads = 0;
-        if (!commit_facts(self, &error)) {
+        if (!make_ready(self, &error) || !commit_facts(self, &error)) {
             fail_batch(self, &counts, error);
             fail_jobs(self, error);
             return;
@@ -369,8 +378,9 @@ write_batch(PdWriter *self)
         if (is_all) {
             finish_jobs(self, false);
         }
+        const PdLedgerCounts stored = self->ledger.counts;
         if (!commit_derived(self, &error)) {
-            fail_batch(self, &self->ledger.counts, error);
+            fail_batch(self, &stored, error);
             if (is_all) {
                 finish_jobs(self, true);
             }

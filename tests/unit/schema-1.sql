@@ -62,7 +62,7 @@ INSERT INTO "session" VALUES(1,'4baa3ce3-da18-5834-b272-d7fc32745411',66,1,'PEN-
 INSERT INTO "session" VALUES(2,'7d5618ea-0476-533b-a3d3-c6ecf295c587',66,12,'PEN-1',1,0,1,1,1,NULL,6205000,7407000,644649,644649,1,212,994,1726,1798,926,12,20,0,1700000006204000,1700000007406000,375,'complete',NULL,'pass/1 lift=800ms min=300ms',X'A4946D9EA9D3E659E53BF6B4B03C97534080529988041E25D43573C43F2549F0',20,12,20,NULL,NULL,NULL,NULL,'P-1',NULL,'kept','cheek',NULL);
 CREATE TABLE settled (log_id integer not null, first integer not null, last integer not null, cause integer not null, primary key (log_id, first)) without rowid;
 CREATE INDEX raw_outside on raw (log_id, number) where session = 0;
-CREATE INDEX anchor_by_boot on anchor (log_id, boot);
+CREATE INDEX anchor_by_tick on anchor (log_id, boot, tick_us);
 CREATE INDEX journal_by_session on journal (session) where session != '';
 CREATE INDEX session_by_start on session (start_wall_us);
 CREATE INDEX session_unsealed on session (raw_min) where raw_min > 0;

@@ -286,6 +286,49 @@ test_reset(void)
     expect_equal(rig, treatment, "complete");
 }
 
+/* An anchor places what lies around it, however late it comes; a stepped clock moves
+ * nothing that was placed between two others. */
+static void
+test_anchors(void)
+{
+    g_autoptr(Rig) rig = rig_new();
+    g_autoptr(Treatment) treatment = treatment_new(&plan);
+    const uint32_t second = g_array_index(treatment->sessions, uint32_t, 1);
+    const uint32_t third = g_array_index(treatment->sessions, uint32_t, 2);
+
+    rig_append_all(rig, treatment);
+    rig_flush(rig);
+    g_autoptr(PdSession) unplaced = rig_get_number(rig, LOG_ID, second);
+    g_assert_false(unplaced->placed);
+    const uint64_t start_us = unplaced->fold.start_us;
+    const uint64_t end_us = unplaced->fold.end_us;
+    const PenAnchor before = { .boot = 2, .tick_us = start_us, .wall_us = 1000000000 };
+    const PenAnchor after = {
+        .boot = 2,
+        .tick_us = end_us + 1000,
+        .wall_us = 1000000000 + (int64_t)(end_us + 1000 - start_us),
+    };
+    pd_store_add_anchor(rig->store, LOG_ID, &before);
+    pd_store_add_anchor(rig->store, LOG_ID, &after);
+    rig_flush(rig);
+    g_autoptr(PdSession) placed = rig_get_number(rig, LOG_ID, second);
+    g_assert_true(placed->placed);
+    g_assert_cmpint(placed->start_wall_us, ==, 1000000000);
+    g_assert_cmpint(placed->end_wall_us, ==, 1000000000 + (int64_t)(end_us - start_us));
+
+    g_autoptr(PdSession) last = rig_get_number(rig, LOG_ID, third);
+    const PenAnchor stepped = { .boot = 2,
+                                .tick_us = last->fold.end_us,
+                                .wall_us = INT64_C(9000000000000) };
+    pd_store_add_anchor(rig->store, LOG_ID, &stepped);
+    rig_flush(rig);
+    g_autoptr(PdSession) same = rig_get_number(rig, LOG_ID, second);
+    g_assert_cmpint(same->start_wall_us, ==, 1000000000);
+    g_assert_cmpint(same->end_wall_us, ==, placed->end_wall_us);
+    g_autoptr(PdSession) moved = rig_get_number(rig, LOG_ID, third);
+    g_assert_cmpint(moved->end_wall_us, ==, INT64_C(9000000000000));
+}
+
 static GBytes *
 other_bytes(const Treatment *treatment, uint32_t number, uint32_t session)
 {
@@ -425,6 +468,7 @@ main(int argc, char **argv)
     g_test_add_func("/store/fold/unfinished", test_unfinished);
     g_test_add_func("/store/fold/end-lost", test_end_lost);
     g_test_add_func("/store/fold/reset", test_reset);
+    g_test_add_func("/store/fold/anchors", test_anchors);
     g_test_add_func("/store/fold/duplicates-and-conflicts", test_duplicates_and_conflicts);
     g_test_add_func("/store/fold/late-record-is-an-entry", test_late_record_is_an_entry);
     g_test_add_func("/store/fold/many-sessions", test_many_sessions);

@@ -159,12 +159,10 @@ test_closed_by(void)
     rig_append_all(rig, treatment);
     rig_flush(rig);
     annotate(rig, &(PdAnnotation){ .close_reason = "pen lost" });
-    rig_flush(rig);
     g_autoptr(PdSession) closed = get_first(rig);
     g_assert_cmpstr(closed->state, ==, "closed-by");
     g_assert_cmpstr(closed->closed_reason, ==, "pen lost");
     annotate(rig, &(PdAnnotation){ .close_reason = "" });
-    rig_flush(rig);
     g_autoptr(PdSession) open = get_first(rig);
     g_assert_cmpstr(open->state, ==, "open");
 }
@@ -502,6 +500,58 @@ test_full(void)
     }
 }
 
+/* A disk that is full all day is no reason not to start, nor to lose what is there. */
+static void
+test_full_from_the_start(void)
+{
+    g_autoptr(Rig) rig = rig_new();
+    g_autoptr(Treatment) treatment = treatment_new(&plan);
+    const uint32_t n = treatment->records->len;
+
+    for (uint32_t number = 1; number <= 30; number++) {
+        rig_append(rig, treatment, number);
+    }
+    rig_close(rig);
+    rig_set_disk_full(true);
+    rig_open(rig);
+    g_autoptr(PdSession) there = get_first(rig);
+    g_assert_cmpuint(there->fold.last, ==, 30);
+    for (uint32_t number = 31; number <= 100; number++) {
+        rig_append(rig, treatment, number);
+    }
+    g_test_expect_message("store", G_LOG_LEVEL_WARNING, "*trying again*");
+    rig_close(rig);
+    g_test_assert_expected_messages();
+    rig_set_disk_full(false);
+    rig_open(rig);
+    PenRanges settled;
+    pd_store_get_settled(rig->store, LOG_ID, &settled);
+    g_assert_cmpuint(pen_ranges_contiguous_from(&settled, 1), ==, 30);
+    pen_ranges_clear(&settled);
+    for (uint32_t number = 31; number <= n; number++) {
+        rig_append(rig, treatment, number);
+    }
+    rig_flush(rig);
+    g_assert_cmpuint(rig->contiguous, ==, n);
+}
+
+static void
+test_private(void)
+{
+    static const char *const names[] = { "store/index.db", "store/index.db-wal", "lock" };
+    g_autoptr(Rig) rig = rig_new();
+    g_autoptr(Treatment) treatment = treatment_new(&plan);
+
+    rig_append_all(rig, treatment);
+    rig_flush(rig);
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *path = rig_path(rig, names[i]);
+        GStatBuf st;
+        g_assert_cmpint(g_stat(path, &st), ==, 0);
+        g_assert_cmpuint(st.st_mode & 0777u, ==, 0600);
+    }
+}
+
 static void
 on_never(GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -554,6 +604,8 @@ main(int argc, char **argv)
     g_test_add_func("/store/read/queue-is-bounded", test_queue_is_bounded);
     g_test_add_func("/store/read/wal-is-bounded", test_wal_is_bounded);
     g_test_add_func("/store/read/full", test_full);
+    g_test_add_func("/store/read/full-from-the-start", test_full_from_the_start);
+    g_test_add_func("/store/read/private", test_private);
     g_test_add_func("/store/read/cancelled-and-closed", test_cancelled_and_closed);
     return g_test_run();
 }
