@@ -8,6 +8,8 @@
 #include "store/lock.h"
 
 #define PASSIVE_PAGES 1024
+#define RESTART_PAGES 2048
+#define WAIT_US       (2 * G_USEC_PER_SEC)
 #define ALARM_PAGES   16384 /* 64 MiB */
 #define IDLE_US       (30 * G_USEC_PER_SEC)
 
@@ -18,7 +20,9 @@ struct PdCheckpointer {
     PdLock lock; /* guards the following */
     bool is_stopping;
     bool has_warned;
-    int n_pages; /* in the WAL after the last commit */
+    int n_pages;     /* in the WAL after the last commit; 0 once that was looked at */
+    int n_wal_pages; /* the same; 0 once the WAL begins anew */
+    bool has_waited; /* the writer did, and the WAL is as long as before */
     int64_t written_us;
 };
 
@@ -29,6 +33,8 @@ on_wal(void *data, sqlite3 *db, const char *name, int n_pages)
 
     pd_lock_enter(&self->lock);
     self->n_pages = n_pages;
+    self->n_wal_pages = n_pages;
+    self->has_waited = self->has_waited && n_pages >= 2 * RESTART_PAGES;
     self->written_us = g_get_monotonic_time();
     const bool must_warn = n_pages >= ALARM_PAGES && !self->has_warned;
     self->has_warned = n_pages >= ALARM_PAGES;
@@ -44,6 +50,23 @@ is_due(const PdCheckpointer *self, bool *idle_out)
 {
     *idle_out = self->n_pages > 0 && g_get_monotonic_time() - self->written_us >= IDLE_US;
     return self->is_stopping || *idle_out || self->n_pages >= PASSIVE_PAGES;
+}
+
+/* A busy database is tried again after the next commit. Returns whether the WAL begins anew. */
+static bool
+checkpoint(PdCheckpointer *self, bool idle)
+{
+    sqlite3 *db = pd_db_handle(self->db);
+    int n_pages = 0;
+
+    if (idle) {
+        return sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) ==
+               SQLITE_OK;
+    }
+    (void)sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, &n_pages, NULL);
+    /* Commits without a pause never let the WAL begin anew; they wait for the short rest. */
+    return n_pages >= RESTART_PAGES &&
+           sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL) == SQLITE_OK;
 }
 
 static gpointer
@@ -62,14 +85,10 @@ run(gpointer data)
         }
         self->n_pages = 0;
         pd_lock_leave(&self->lock);
-        /* A busy database is tried again after the next commit. */
-        (void)sqlite3_wal_checkpoint_v2(pd_db_handle(self->db),
-                                        NULL,
-                                        idle ? SQLITE_CHECKPOINT_TRUNCATE
-                                             : SQLITE_CHECKPOINT_PASSIVE,
-                                        NULL,
-                                        NULL);
+        const bool anew = checkpoint(self, idle);
         pd_lock_enter(&self->lock);
+        self->n_wal_pages = anew ? 0 : self->n_wal_pages;
+        pd_lock_broadcast(&self->lock);
     }
     pd_lock_leave(&self->lock);
     return NULL;
@@ -113,8 +132,18 @@ void
 pd_checkpointer_written(PdCheckpointer *self)
 {
     pd_lock_enter(&self->lock);
+    const int64_t until_us = g_get_monotonic_time() + WAIT_US;
     if (self->n_pages > 0) {
-        pd_lock_signal(&self->lock);
+        pd_lock_broadcast(&self->lock);
     }
+    /* Commits without a pause outrun the checkpoint; but who holds a read open for long does
+     * not stop them twice. */
+    while (self->n_wal_pages >= 2 * RESTART_PAGES && !self->has_waited &&
+           g_get_monotonic_time() < until_us) {
+        self->n_pages = self->n_wal_pages;
+        pd_lock_broadcast(&self->lock);
+        pd_lock_wait(&self->lock, until_us);
+    }
+    self->has_waited = self->n_wal_pages >= 2 * RESTART_PAGES;
     pd_lock_leave(&self->lock);
 }

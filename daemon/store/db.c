@@ -58,7 +58,7 @@ pragmas_of(PdDbRole role)
     case PD_DB_READER:
         return "pragma query_only=on; pragma cache_size=-256; pragma busy_timeout=1000";
     case PD_DB_CHECKPOINTER:
-        return "pragma wal_autocheckpoint=0; pragma cache_size=-64; pragma busy_timeout=0";
+        return "pragma wal_autocheckpoint=0; pragma cache_size=-64; pragma busy_timeout=300";
     }
     return "";
 }

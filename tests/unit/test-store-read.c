@@ -444,7 +444,7 @@ test_wal_is_bounded(void)
         }
     }
     g_test_message("WAL at most %" G_GOFFSET_FORMAT " bytes", largest);
-    g_assert_cmpint(largest, <, 12 << 20);
+    g_assert_cmpint(largest, <, 20 << 20);
 }
 
 static bool
