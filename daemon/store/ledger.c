@@ -101,7 +101,7 @@ pd_ledger_fold_again(PdLedger *self, PdSessionFold *session, GError **error)
     pd_session_fold_reset(
         session, &self->config, pd_ledger_get_log(self, session->log_id)->tick_unit);
     if (pd_records_walk(
-            self->db, self->raw_directory, &session->place, 0, push_stored, session, &local)) {
+            self->db, self->raw_directory, &session->place, 0, 0, push_stored, session, &local)) {
         return true;
     }
     if (!g_error_matches(local, PD_ERROR, PD_ERROR_MALFORMED)) {

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define PAGE_BYTES         65536u
+#define PAGE_RECORDS       2048u /* more than a page can hold */
 #define VARINT_MAX         5u
 #define LOG_ID_FIELD_BYTES 9u
 #define SCAN_SESSIONS      8192 /* rows in one read transaction, a few tens of milliseconds */
@@ -462,7 +463,8 @@ pd_query_read_raw(PdQuery *self, const char *id, uint32_t after, uint32_t *last_
         return NULL;
     }
     RawPage page = { .out = out, .log_id = where.log_id, .last = after };
-    if (!pd_records_walk(self->db, self->raw_directory, &where, after, append_raw, &page, error)) {
+    if (!pd_records_walk(
+            self->db, self->raw_directory, &where, after, PAGE_RECORDS, append_raw, &page, error)) {
         return NULL;
     }
     *last_out = page.last;

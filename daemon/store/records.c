@@ -75,11 +75,42 @@ next_in_block(GBytes *block,
     return false;
 }
 
+/* With a bound only numbers are sorted, not the bytes of a whole session. */
+static PdStmt *
+find_in_tail(PdDb *db, const PdRecordPlace *place, uint32_t after, uint32_t n_max, GError **error)
+{
+    if (n_max == 0) {
+        return pd_db_query(db,
+                           error,
+                           "select number, bytes from raw where rowid between ? and ?"
+                           " and log_id = ? and session = ? and number > ? order by number",
+                           "iiiii",
+                           place->raw_min,
+                           place->raw_max,
+                           (int64_t)place->log_id,
+                           (int64_t)place->session,
+                           (int64_t)after);
+    }
+    return pd_db_query(db,
+                       error,
+                       "select number, bytes from raw where rowid in (select rowid from raw"
+                       " where rowid between ? and ? and log_id = ? and session = ?"
+                       " and number > ? order by number limit ?) order by number",
+                       "iiiiii",
+                       place->raw_min,
+                       place->raw_max,
+                       (int64_t)place->log_id,
+                       (int64_t)place->session,
+                       (int64_t)after,
+                       (int64_t)n_max);
+}
+
 bool
 pd_records_walk(PdDb *db,
                 const char *raw_directory,
                 const PdRecordPlace *place,
                 uint32_t after,
+                uint32_t n_max,
                 PdRecordFunc func,
                 void *user_data,
                 GError **error)
@@ -98,17 +129,7 @@ pd_records_walk(PdDb *db,
         }
         more = next_in_block(block, &at, after, &sealed, &n_sealed, &sealed_number);
     }
-    g_autoptr(PdStmt) stmt =
-        pd_db_query(db,
-                    error,
-                    "select number, bytes from raw where rowid between ? and ? and log_id = ?"
-                    " and session = ? and number > ? order by number",
-                    "iiiii",
-                    place->raw_min,
-                    place->raw_max,
-                    (int64_t)place->log_id,
-                    (int64_t)place->session,
-                    (int64_t)after);
+    g_autoptr(PdStmt) stmt = find_in_tail(db, place, after, n_max, error);
     int got = stmt == NULL ? -1 : pd_db_step(db, stmt, error);
     while (got > 0 || (more && got == 0)) {
         const uint32_t number = got > 0 ? (uint32_t)sqlite3_column_int64(stmt, 0) : 0;

@@ -34,6 +34,7 @@ typedef bool (*PdRecordFunc)(void *user_data,
 /**
  * Walk records with number > @after, ascending.
  *
+ * @n_max: of the tail's records, 0 all; what @func refuses must come before.
  * @raw_directory: where segments are.
  * Errors: PD_ERROR_STORE, also for a block whose hash does not fit.
  */
@@ -41,6 +42,7 @@ bool pd_records_walk(PdDb *db,
                      const char *raw_directory,
                      const PdRecordPlace *place,
                      uint32_t after,
+                     uint32_t n_max,
                      PdRecordFunc func,
                      void *user_data,
                      GError **error);

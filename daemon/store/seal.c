@@ -83,8 +83,14 @@ add_session(
     if (!pd_record_place_load(ledger->db, sealed->opened_seq, &sealed->place, error)) {
         return false;
     }
-    if (!pd_records_walk(
-            ledger->db, ledger->raw_directory, &sealed->place, 0, append_record, records, &local)) {
+    if (!pd_records_walk(ledger->db,
+                         ledger->raw_directory,
+                         &sealed->place,
+                         0,
+                         0,
+                         append_record,
+                         records,
+                         &local)) {
         if (!g_error_matches(local, PD_ERROR, PD_ERROR_MALFORMED)) {
             g_propagate_error(error, g_steal_pointer(&local));
         }

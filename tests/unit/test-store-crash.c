@@ -596,7 +596,6 @@ test_sealed_block_damaged(void)
     g_autofree char *bytes = NULL;
     g_autoptr(GError) error = NULL;
     gsize n_bytes = 0;
-    uint32_t after = 0;
 
     for (uint32_t number = 1; number <= treatment->records->len; number++) {
         if (number != 3) {
@@ -608,13 +607,18 @@ test_sealed_block_damaged(void)
     seal(rig);
     path = rig_path(rig, "store/raw/2023-11-000001.seg");
     g_assert_true(g_file_get_contents(path, &bytes, &n_bytes, NULL));
-    bytes[60] ^= 1;
-    g_assert_true(g_file_set_contents(path, bytes, (gssize)n_bytes, NULL));
+    g_assert_cmpuint(n_bytes, >, 4000);
     rig_open(rig);
     g_autoptr(PdSession) before = rig_get_number(rig, LOG_ID, 1);
-    g_autoptr(GBytes) page = rig_read_raw(rig, before->id, &after, &error);
-    g_assert_null(page);
-    g_assert_error(error, PD_ERROR, PD_ERROR_MALFORMED);
+    for (gsize at = 30; at < 2000; at += 37) {
+        uint32_t after = 0;
+        bytes[at] ^= 4;
+        g_assert_true(g_file_set_contents(path, bytes, (gssize)n_bytes, NULL));
+        g_assert_null(rig_read_raw(rig, before->id, &after, &error));
+        g_assert_error(error, PD_ERROR, PD_ERROR_MALFORMED);
+        g_clear_error(&error);
+        bytes[at] ^= 4;
+    }
     g_test_expect_message("store", G_LOG_LEVEL_WARNING, "*stays as it was*");
     rig_append(rig, treatment, 3);
     rig_flush(rig);

@@ -17,6 +17,22 @@ static const TreatmentPlan plan = {
     .stray_records = true,
 };
 
+/* SHA-256 over the raw bytes, ascending. */
+static char *
+dup_receipt(const Treatment *treatment, guint index)
+{
+    const uint32_t first = g_array_index(treatment->sessions, uint32_t, index);
+    const uint32_t last = g_array_index(treatment->session_end, uint32_t, index);
+    g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
+
+    for (uint32_t number = first; number <= last; number++) {
+        size_t n_record = 0;
+        const uint8_t *record = treatment_get(treatment, number, &n_record);
+        g_checksum_update(checksum, record, (gssize)n_record);
+    }
+    return g_strdup(g_checksum_get_string(checksum));
+}
+
 static void
 expect_equal(Rig *rig, const Treatment *treatment, const char *state)
 {
@@ -28,6 +44,8 @@ expect_equal(Rig *rig, const Treatment *treatment, const char *state)
         g_autofree char *got_state = rig_format_state(session);
         g_assert_cmpstr(got, ==, expected);
         g_assert_cmpstr(got_state, ==, state);
+        g_autofree char *receipt = dup_receipt(treatment, i);
+        g_assert_cmpstr(session->receipt_sha256, ==, receipt);
     }
 }
 
