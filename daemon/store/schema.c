@@ -64,7 +64,6 @@ static const char *const schema_1 =
     " segment integer, block_offset integer, block_size integer, block_sha256 blob,"
     " patient text, operator text, note text, zone text, closed_reason text,"
     " unique (log_id, number));"
-    "create index session_by_start on session (start_wall_us);"
     "create index session_unsealed on session (raw_min) where raw_min > 0;"
     "create index session_unfinished on session (log_id, number)"
     " where state in ('open', 'partial', 'closed-by');"

@@ -64,7 +64,6 @@ CREATE TABLE settled (log_id integer not null, first integer not null, last inte
 CREATE INDEX raw_outside on raw (log_id, number) where session = 0;
 CREATE INDEX anchor_by_tick on anchor (log_id, boot, tick_us);
 CREATE INDEX journal_by_session on journal (session) where session != '';
-CREATE INDEX session_by_start on session (start_wall_us);
 CREATE INDEX session_unsealed on session (raw_min) where raw_min > 0;
 CREATE INDEX session_unfinished on session (log_id, number) where state in ('open', 'partial', 'closed-by');
 COMMIT;
