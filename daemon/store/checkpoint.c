@@ -9,9 +9,9 @@
 
 #define PASSIVE_PAGES 1024
 #define RESTART_PAGES 2048
-#define WAIT_US       (2 * G_USEC_PER_SEC)
+#define WAIT_US       INT64_C(2000000)
 #define ALARM_PAGES   16384 /* 64 MiB */
-#define IDLE_US       (30 * G_USEC_PER_SEC)
+#define IDLE_US       INT64_C(30000000)
 
 struct PdCheckpointer {
     PdDb *db;     /* owned; the thread's */

@@ -13,19 +13,22 @@
 #include <string.h>
 
 #define IDLE_KEPT 32u
+#define IDLE_US   INT64_C(600000000)
 
 static GBytes *
 pack_missing(const GArray *missing)
 {
-    g_autofree uint8_t *bytes = g_malloc(missing->len * 9u + 1u);
+    GByteArray *bytes = g_byte_array_new();
 
     for (guint i = 0; i < missing->len; i++) {
         const PdMissing *range = &g_array_index(missing, PdMissing, i);
-        pen_wire_put(bytes + i * 9u, 4, range->first);
-        pen_wire_put(bytes + i * 9u + 4, 4, range->last);
-        bytes[i * 9u + 8] = (uint8_t)range->cause;
+        uint8_t packed[9];
+        pen_wire_put(packed, 4, range->first);
+        pen_wire_put(packed + 4, 4, range->last);
+        packed[8] = (uint8_t)range->cause;
+        g_byte_array_append(bytes, packed, sizeof packed);
     }
-    return g_bytes_new(bytes, missing->len * 9u);
+    return g_byte_array_free_to_bytes(bytes);
 }
 
 static bool
@@ -399,7 +402,7 @@ drop_idle(PdLedger *ledger)
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const PdSessionFold *session = value;
         const int64_t age_us = now_us - session->touched_us;
-        if (!session->dirty && (session->is_over || crowded || age_us > 600 * G_USEC_PER_SEC)) {
+        if (!session->dirty && (session->is_over || crowded || age_us > IDLE_US)) {
             g_ptr_array_add(idle, value);
         }
     }

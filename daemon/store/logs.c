@@ -189,13 +189,15 @@ pd_log_contiguous(const PdLog *self)
 GBytes *
 pd_ranges_to_bytes(const PenRanges *ranges)
 {
-    g_autofree uint8_t *bytes = g_malloc(ranges->n_ranges * 8 + 1);
+    GByteArray *bytes = g_byte_array_new();
 
     for (size_t i = 0; i < ranges->n_ranges; i++) {
-        pen_wire_put(bytes + i * 8, 4, ranges->ranges[i].first);
-        pen_wire_put(bytes + i * 8 + 4, 4, ranges->ranges[i].last);
+        uint8_t packed[8];
+        pen_wire_put(packed, 4, ranges->ranges[i].first);
+        pen_wire_put(packed + 4, 4, ranges->ranges[i].last);
+        g_byte_array_append(bytes, packed, sizeof packed);
     }
-    return g_bytes_new(bytes, ranges->n_ranges * 8);
+    return g_byte_array_free_to_bytes(bytes);
 }
 
 void

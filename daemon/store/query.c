@@ -90,7 +90,7 @@ take_receipt(PdStmt *stmt, int column, char text_out[65])
 
     text_out[0] = '\0';
     for (int i = 0; i < n_bytes && i < 32; i++) {
-        g_snprintf(text_out + i * 2, 3, "%02x", bytes[i]);
+        g_snprintf(text_out + (ptrdiff_t)i * 2, 3, "%02x", bytes[i]);
     }
 }
 

@@ -6,6 +6,7 @@
  */
 #include "store/records.h"
 
+#include "core/record.h"
 #include "core/wire.h"
 #include "store/segment.h"
 #include "util/error.h"
@@ -48,27 +49,28 @@ pd_record_place_load(PdDb *db, uint64_t opened_seq, PdRecordPlace *out, GError *
     return true;
 }
 
+typedef struct {
+    uint32_t number;
+    const uint8_t *bytes;
+    size_t n_bytes;
+} Found;
+
 /* The next record of a block that lies beyond @after; false at its end. */
 static bool
-next_in_block(GBytes *block,
-              size_t *at,
-              uint32_t after,
-              const uint8_t **record,
-              size_t *n_record,
-              uint32_t *number)
+next_in_block(GBytes *block, size_t *at, uint32_t after, Found *out)
 {
-    size_t n_bytes = 0;
-    const uint8_t *bytes = g_bytes_get_data(block, &n_bytes);
+    size_t n_block = 0;
+    const uint8_t *bytes = block == NULL ? NULL : g_bytes_get_data(block, &n_block);
 
-    while (*at + 10 <= n_bytes) {
-        *record = bytes + *at;
-        *n_record = pen_wire_get(*record, 2);
-        *number = (uint32_t)pen_wire_get(*record + 6, 4);
-        if (*n_record < 10 || *n_record > n_bytes - *at) {
+    while (*at + PEN_RECORD_HEADER_SIZE <= n_block) {
+        out->bytes = bytes + *at;
+        out->n_bytes = pen_wire_get(out->bytes, 2);
+        out->number = (uint32_t)pen_wire_get(out->bytes + 6, 4);
+        if (out->n_bytes < PEN_RECORD_HEADER_SIZE || out->n_bytes > n_block - *at) {
             return false;
         }
-        *at += *n_record;
-        if (*number > after) {
+        *at += out->n_bytes;
+        if (out->number > after) {
             return true;
         }
     }
@@ -105,6 +107,49 @@ find_in_tail(PdDb *db, const PdRecordPlace *place, uint32_t after, uint32_t n_ma
                        (int64_t)n_max);
 }
 
+/* As pd_db_step(); what is found lives until the next step. */
+static int
+next_in_tail(PdDb *db, PdStmt *stmt, Found *out, GError **error)
+{
+    const int got = stmt == NULL ? -1 : pd_db_step(db, stmt, error);
+
+    if (got > 0) {
+        out->number = (uint32_t)sqlite3_column_int64(stmt, 0);
+        out->bytes = sqlite3_column_blob(stmt, 1);
+        out->n_bytes = (size_t)sqlite3_column_bytes(stmt, 1);
+    }
+    return got;
+}
+
+/* Both are ascending; what is in both comes from the block. */
+static bool
+merge(PdDb *db,
+      PdStmt *stmt,
+      GBytes *block,
+      uint32_t after,
+      PdRecordFunc func,
+      void *user_data,
+      GError **error)
+{
+    size_t at = 0;
+    Found sealed = { 0 };
+    Found late = { 0 };
+    bool more = next_in_block(block, &at, after, &sealed);
+    int got = next_in_tail(db, stmt, &late, error);
+
+    while (got > 0 || (more && got == 0)) {
+        const bool is_sealed = more && (got == 0 || sealed.number <= late.number);
+        const bool is_late = got > 0 && (!more || late.number <= sealed.number);
+        const Found *found = is_sealed ? &sealed : &late;
+        if (!func(user_data, found->number, found->bytes, found->n_bytes)) {
+            return true;
+        }
+        more = is_sealed ? next_in_block(block, &at, after, &sealed) : more;
+        got = is_late ? next_in_tail(db, stmt, &late, error) : got;
+    }
+    return got == 0;
+}
+
 bool
 pd_records_walk(PdDb *db,
                 const char *raw_directory,
@@ -116,40 +161,13 @@ pd_records_walk(PdDb *db,
                 GError **error)
 {
     g_autoptr(GBytes) block = NULL;
-    const uint8_t *sealed = NULL;
-    size_t n_sealed = 0;
-    size_t at = 0;
-    uint32_t sealed_number = 0;
-    bool more = false;
 
     if (place->segment != NULL) {
         block = pd_segment_read_block(raw_directory, place, error);
         if (block == NULL) {
             return false;
         }
-        more = next_in_block(block, &at, after, &sealed, &n_sealed, &sealed_number);
     }
     g_autoptr(PdStmt) stmt = find_in_tail(db, place, after, n_max, error);
-    int got = stmt == NULL ? -1 : pd_db_step(db, stmt, error);
-    while (got > 0 || (more && got == 0)) {
-        const uint32_t number = got > 0 ? (uint32_t)sqlite3_column_int64(stmt, 0) : 0;
-        if (more && (got == 0 || sealed_number <= number)) {
-            if (!func(user_data, sealed_number, sealed, n_sealed)) {
-                return true;
-            }
-            if (got > 0 && sealed_number == number) {
-                got = pd_db_step(db, stmt, error);
-            }
-            more = next_in_block(block, &at, after, &sealed, &n_sealed, &sealed_number);
-            continue;
-        }
-        if (!func(user_data,
-                  number,
-                  sqlite3_column_blob(stmt, 1),
-                  (size_t)sqlite3_column_bytes(stmt, 1))) {
-            return true;
-        }
-        got = pd_db_step(db, stmt, error);
-    }
-    return got == 0;
+    return merge(db, stmt, block, after, func, user_data, error);
 }

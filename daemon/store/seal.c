@@ -9,8 +9,8 @@
 #include "store/segment.h"
 #include "util/error.h"
 
-#define LOOK_US              (60 * G_USEC_PER_SEC)
-#define OLD_US               (INT64_C(86400) * G_USEC_PER_SEC)
+#define LOOK_US              INT64_C(60000000)
+#define OLD_US               INT64_C(86400000000)
 #define MANY_ROWS            40000 /* about 4 MiB of tail */
 #define SESSIONS_AT_ONCE     32
 #define SEGMENT_ENOUGH_BYTES (4u << 20)  /* so that no commit waits long behind sealing */

@@ -14,8 +14,8 @@
 #include "store/seal.h"
 #include "util/error.h"
 
-#define RETRY_US       (5 * G_USEC_PER_SEC)
-#define WITNESS_US     (600 * G_USEC_PER_SEC)
+#define RETRY_US       INT64_C(5000000)
+#define WITNESS_US     INT64_C(600000000)
 #define CHUNK_RECORDS  8192u /* in one transaction */
 #define CHUNK_SESSIONS 64u   /* folds in memory, about 80 KiB each */
 
@@ -328,7 +328,7 @@ fail_batch(PdWriter *self, const PdLedgerCounts *counts, const GError *cause)
 {
     const int code = pd_db_last_code(self->ledger.db);
 
-    g_warning("%s; trying again in %d s", cause->message, (int)(RETRY_US / G_USEC_PER_SEC));
+    g_warning("%s; trying again in %d s", cause->message, (int)(RETRY_US / 1000000));
     (void)sqlite3_exec(pd_db_handle(self->ledger.db), "rollback", NULL, NULL, NULL);
     if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) {
         pd_home_suspect(self->config.home);
@@ -351,45 +351,52 @@ make_ready(PdWriter *self, GError **error)
     return true;
 }
 
+/* One pair of transactions: facts, then what follows from them. */
+static bool
+write_chunk(PdWriter *self)
+{
+    const PdLedgerCounts before = self->ledger.counts;
+    g_autoptr(GError) error = NULL;
+
+    self->ledger.n_loads = 0;
+    if (!make_ready(self, &error) || !commit_facts(self, &error)) {
+        fail_batch(self, &before, error);
+        fail_jobs(self, error);
+        return false;
+    }
+    publish(self);
+    update_health(self);
+    /* Who is told that it went well must not find an old complaint. */
+    set_state(self, PD_STORE_OK, NULL);
+    const bool is_all = self->batch.at == self->batch.records->len;
+    if (is_all) {
+        finish_jobs(self, false);
+    }
+    const PdLedgerCounts stored = self->ledger.counts;
+    const bool folded = commit_derived(self, &error);
+    if (folded) {
+        publish(self);
+        update_health(self);
+    } else {
+        fail_batch(self, &stored, error);
+    }
+    if (is_all) {
+        finish_jobs(self, true);
+    }
+    return folded;
+}
+
 static void
 write_batch(PdWriter *self)
 {
-    g_autoptr(GError) error = NULL;
-
     self->retry_us = 0;
     pd_db_clear_code(self->ledger.db);
     self->ledger.stamp.wall_us = g_get_real_time();
     pd_lock_enter(&self->lock);
     self->ledger.stamp.wall_synced = self->wall_synced;
     pd_lock_leave(&self->lock);
-    do {
-        const PdLedgerCounts counts = self->ledger.counts;
-        self->ledger.n_loads = 0;
-        if (!make_ready(self, &error) || !commit_facts(self, &error)) {
-            fail_batch(self, &counts, error);
-            fail_jobs(self, error);
-            return;
-        }
-        publish(self);
-        update_health(self);
-        const bool is_all = self->batch.at == self->batch.records->len;
-        /* Who is told that it went well must not find an old complaint. */
-        set_state(self, PD_STORE_OK, NULL);
-        if (is_all) {
-            finish_jobs(self, false);
-        }
-        const PdLedgerCounts stored = self->ledger.counts;
-        if (!commit_derived(self, &error)) {
-            fail_batch(self, &stored, error);
-            if (is_all) {
-                finish_jobs(self, true);
-            }
-            return;
-        }
-        publish(self);
-        update_health(self);
-    } while (self->batch.at < self->batch.records->len);
-    finish_jobs(self, true);
+    while (write_chunk(self) && self->batch.at < self->batch.records->len) {
+    }
 }
 
 /* When the thread has something to do by itself; 0 never. */
