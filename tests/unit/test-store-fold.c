@@ -458,6 +458,60 @@ test_many_sessions(void)
     expect_equal(rig, treatment, "complete");
 }
 
+/* Whole records that make no sense together: kept, counted, and nobody else suffers. */
+static void
+test_hostile(void)
+{
+    g_autoptr(Rig) rig = rig_new();
+    g_autoptr(Treatment) treatment = treatment_new(&plan);
+    GRand *rand = g_rand_new_with_seed(77);
+    const uint64_t bad_log = 66;
+    const uint32_t n = 4000;
+
+    for (uint32_t i = 0; i < n; i++) {
+        const PenRecordHeader header = {
+            .guard = (uint32_t)bad_log,
+            .number = (uint32_t)g_rand_int_range(rand, 1, 3000),
+            .session = (uint32_t)g_rand_int_range(rand, 0, 3000),
+            .boot = (uint32_t)g_rand_int_range(rand, 0, 4),
+            .tick = (uint64_t)g_rand_int(rand) << 16,
+        };
+        PenBody body = { .kind = PEN_BODY_BUTTON, .button = { .button = g_rand_int(rand) % 4 } };
+        if (i % 3 == 0) {
+            body = (PenBody){ .kind = PEN_BODY_SESSION_END, .end = { .cause = i % 6 } };
+        }
+        g_autoptr(GBytes) bytes = treatment_encode(&header, &body);
+        gsize n_bytes = 0;
+        const uint8_t *data = g_bytes_get_data(bytes, &n_bytes);
+        g_assert_true(pd_store_append(rig->store, bad_log, data, n_bytes));
+        if (i < treatment->records->len) {
+            rig_append(rig, treatment, i + 1);
+        }
+        if (i % 200 == 0) {
+            pd_store_settle(rig->store, bad_log, i, i * 3, (PdCause)(i / 200 % 6 + 1));
+            rig_flush(rig);
+        }
+    }
+    g_rand_free(rand);
+    rig_flush(rig);
+    const PdStoreHealth health = rig_health(rig);
+    g_assert_cmpint(health.state, ==, PD_STORE_OK);
+    g_assert_cmpuint(health.n_records + health.n_duplicates + health.n_conflicts,
+                     ==,
+                     n + treatment->records->len);
+    g_assert_cmpuint(health.n_conflicts, >, 100);
+    g_assert_cmpuint(health.n_bad, >, 100);
+    expect_equal(rig, treatment, "complete");
+    rig_close(rig);
+    g_assert_cmpint(rig_sql_int(rig, "select count(*) from conflict"), <=, 1024);
+    g_assert_cmpint(
+        rig_sql_int(rig, "select count(*) - count(distinct log_id || ':' || number) from raw"),
+        ==,
+        0);
+    rig_open(rig);
+    expect_equal(rig, treatment, "complete");
+}
+
 static void
 test_no_record(void)
 {
@@ -490,6 +544,7 @@ main(int argc, char **argv)
     g_test_add_func("/store/fold/duplicates-and-conflicts", test_duplicates_and_conflicts);
     g_test_add_func("/store/fold/late-record-is-an-entry", test_late_record_is_an_entry);
     g_test_add_func("/store/fold/many-sessions", test_many_sessions);
+    g_test_add_func("/store/fold/hostile", test_hostile);
     g_test_add_func("/store/fold/no-record", test_no_record);
     return g_test_run();
 }

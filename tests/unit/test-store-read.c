@@ -552,6 +552,80 @@ test_private(void)
     }
 }
 
+typedef struct {
+    Rig *rig;
+    const Treatment *treatment;
+    uint64_t log_id;
+} Reader;
+
+/* What the reader thread and a supervisor do, as fast as they can. */
+static gpointer
+append_from_thread(gpointer data)
+{
+    const Reader *reader = data;
+    PdStore *store = reader->rig->store;
+
+    for (uint32_t number = 1; number <= reader->treatment->records->len; number++) {
+        size_t n_record = 0;
+        const uint8_t *record = treatment_get(reader->treatment, number, &n_record);
+        while (!pd_store_append(store, reader->log_id, record, n_record)) {
+            g_usleep(100);
+        }
+        if (number % 50 == 0) {
+            const PenAnchor anchor = { .boot = 1, .tick_us = number, .wall_us = number };
+            PenRanges settled;
+            pd_store_get_settled(store, reader->log_id, &settled);
+            pen_ranges_clear(&settled);
+            pd_store_add_anchor(store, reader->log_id, &anchor);
+            pd_store_set_linked(store, reader->log_id, number % 100 == 0);
+            pd_store_set_wall_synced(store, number % 100 == 0);
+            pd_store_settle(store, reader->log_id, 100000, 100001, PD_CAUSE_OVERWRITTEN);
+            pd_store_set_marked(store, reader->log_id, number / 2);
+            (void)pd_store_is_hungry(store);
+        }
+    }
+    return NULL;
+}
+
+static void
+test_threads(void)
+{
+    const TreatmentPlan long_plan = {
+        .log_id = LOG_ID, .seed = 31, .n_sessions = 4, .n_blocks = 400
+    };
+    g_autoptr(Rig) rig = rig_new();
+    g_autoptr(Treatment) treatment = treatment_new(&long_plan);
+    const uint32_t n = treatment->records->len;
+    Reader readers[3];
+    GThread *threads[3];
+
+    for (guint i = 0; i < 3; i++) {
+        readers[i] = (Reader){ .rig = rig, .treatment = treatment, .log_id = LOG_ID + i };
+        threads[i] = g_thread_new("reader", append_from_thread, &readers[i]);
+    }
+    for (int i = 0; i < 40; i++) {
+        g_autoptr(GPtrArray) list = rig_list(rig, NULL, 0, 5);
+        for (guint j = 0; j < list->len; j++) {
+            const PdSession *session = g_ptr_array_index(list, j);
+            g_autoptr(PdSession) whole = rig_get(rig, session->id, NULL);
+            g_assert_nonnull(whole);
+        }
+        (void)rig_health(rig);
+        rig_flush(rig);
+    }
+    for (guint i = 0; i < 3; i++) {
+        g_thread_join(threads[i]);
+    }
+    rig_flush(rig);
+    g_assert_cmpuint(rig_health(rig).n_records, ==, 3 * n);
+    for (guint i = 0; i < 3; i++) {
+        g_autoptr(PdSession) session = rig_get_number(rig, LOG_ID + i, 1);
+        g_autofree char *expected = treatment_dup_expected(treatment, 1, NULL);
+        g_autofree char *got = rig_format(session);
+        g_assert_cmpstr(got, ==, expected);
+    }
+}
+
 static void
 on_never(GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -606,6 +680,7 @@ main(int argc, char **argv)
     g_test_add_func("/store/read/full", test_full);
     g_test_add_func("/store/read/full-from-the-start", test_full_from_the_start);
     g_test_add_func("/store/read/private", test_private);
+    g_test_add_func("/store/read/threads", test_threads);
     g_test_add_func("/store/read/cancelled-and-closed", test_cancelled_and_closed);
     return g_test_run();
 }
