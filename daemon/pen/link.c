@@ -11,7 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TICK_S 600 /* an anchor and a mark every 10 min (F5) */
+#define TICK_S        600 /* an anchor and a mark every 10 min (F5) */
+#define SAVE_EVERY_US (INT64_C(600) * 1000000)
 
 const PdBluezCharId pd_pen_chars[PD_N_CHARS] = {
     [PD_CHAR_FEATURE] = { PD_PEN_SERVICE_UUID, "52797f01-bc08-4935-9e95-12fdb4ca7483" },
@@ -42,6 +43,9 @@ tell_link(PdPen *pen, bool up)
     pen->link.is_told = up;
     pen->info->last_seen_us = g_get_real_time();
     pd_store_set_linked(manager->store, pen->info->log_id, up);
+    if (g_get_monotonic_time() - pen->saved_us > SAVE_EVERY_US) {
+        pd_pen_save(pen); /* last_seen; no more often, for the card's sake (F15) */
+    }
     if (manager->listener.link != NULL) {
         manager->listener.link(manager->user_data, pen->info->serial, up);
     }

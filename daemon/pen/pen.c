@@ -15,6 +15,7 @@ pd_pen_new(PdPenManager *manager, PdPenInfo *info)
     self->manager = manager;
     self->info = info;
     self->marked_us = g_get_monotonic_time();
+    self->saved_us = self->marked_us;
     pen_link_init(&self->state);
     return self;
 }

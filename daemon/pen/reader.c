@@ -8,6 +8,8 @@
  */
 #include "pen/reader.h"
 
+#include "pen/reader_link.h"
+
 #include <glib-unix.h>
 
 #include <errno.h>
@@ -22,29 +24,6 @@
 #define DRAIN_MESSAGES 2048 /* more than any socket holds */
 #define MESSAGE_MAX    520  /* ATT values are at most 512 bytes (F31) */
 #define ITEMS_MAX      8192 /* beyond it copies are dropped; numbers show what is missing */
-#define NOISE_US       10000000
-#define NOISE_MIN      1000u /* malformed within NOISE_US, and ... */
-#define NOISE_RATIO    4u    /* ... so many to each good one */
-
-typedef struct ReaderLink ReaderLink;
-
-typedef struct {
-    ReaderLink *link; /* borrowed */
-    PdStream stream;
-    int fd; /* owned, -1 when closed */
-} Socket;
-
-struct ReaderLink {
-    gint n_refs; /* atomic: main and the thread hold one each */
-    uint64_t id;
-    bool hurry; /* main's */
-    /* the thread's */
-    PdIntake intake; /* but for the counters */
-    Socket sockets[PD_N_STREAMS];
-    int64_t noise_since_us;
-    uint32_t n_malformed_before;
-    uint64_t n_records_before;
-};
 
 typedef enum {
     COMMAND_ADD_FD = 0,
@@ -55,7 +34,7 @@ typedef enum {
 
 typedef struct {
     CommandKind kind;
-    ReaderLink *link; /* owned reference */
+    PdReaderLink *link; /* owned reference */
     PdStream stream;
     int fd;
     uint32_t token;
@@ -69,7 +48,7 @@ typedef struct {
 
 struct PdReader {
     /* owned */
-    GHashTable *links; /* main's: &id -> ReaderLink */
+    GHashTable *links; /* main's: &id -> PdReaderLink */
     GSource *source;   /* wakes main */
     GThread *thread;
     GQueue commands; /* under lock */
@@ -94,28 +73,13 @@ struct PdReader {
 };
 
 static void
-link_unref(ReaderLink *link)
-{
-    if (!g_atomic_int_dec_and_test(&link->n_refs)) {
-        return;
-    }
-    for (size_t i = 0; i < PD_N_STREAMS; i++) {
-        if (link->sockets[i].fd >= 0) {
-            close(link->sockets[i].fd);
-        }
-    }
-    pd_intake_clear(&link->intake);
-    g_free(link);
-}
-
-static void
 command_free(Command *command)
 {
     if (command->fd >= 0) {
         close(command->fd);
     }
     g_clear_pointer(&command->bytes, g_bytes_unref);
-    link_unref(command->link);
+    pd_reader_link_unref(command->link);
     g_free(command);
 }
 
@@ -144,7 +108,7 @@ push_item(PdReader *self, const PdReaderItem *item)
 
 /* Main sees what it must act on; samples only while somebody watches them. */
 static void
-report(PdReader *self, const ReaderLink *link, PdStream stream, const PdIntakeResult *result)
+report(PdReader *self, const PdReaderLink *link, PdStream stream, const PdIntakeResult *result)
 {
     PdReaderItem item = {
         .link = link->id,
@@ -169,32 +133,7 @@ report(PdReader *self, const ReaderLink *link, PdStream stream, const PdIntakeRe
 }
 
 static void
-begin_noise_window(ReaderLink *link, int64_t now_us)
-{
-    link->noise_since_us = now_us;
-    link->n_malformed_before = link->intake.counts.n_malformed;
-    link->n_records_before = link->intake.counts.n_records;
-}
-
-static void
-check_noise(PdReader *self, ReaderLink *link)
-{
-    const int64_t now_us = g_get_monotonic_time();
-
-    if (now_us - link->noise_since_us > NOISE_US) {
-        begin_noise_window(link, now_us);
-        return;
-    }
-    const uint32_t n_bad = link->intake.counts.n_malformed - link->n_malformed_before;
-    const uint64_t n_good = link->intake.counts.n_records - link->n_records_before;
-    if (n_bad >= NOISE_MIN && n_bad / NOISE_RATIO > n_good) {
-        push_item(self, &(PdReaderItem){ .link = link->id, .kind = PD_READER_NOISE });
-        begin_noise_window(link, now_us);
-    }
-}
-
-static void
-take(PdReader *self, ReaderLink *link, PdStream stream, const uint8_t *bytes, size_t n_bytes)
+take(PdReader *self, PdReaderLink *link, PdStream stream, const uint8_t *bytes, size_t n_bytes)
 {
     const uint64_t n_lost_before = link->intake.counts.n_lost;
     PdIntakeResult result;
@@ -202,13 +141,13 @@ take(PdReader *self, ReaderLink *link, PdStream stream, const uint8_t *bytes, si
     pd_intake_push(&link->intake, stream, bytes, n_bytes, &result);
     self->n_lost += link->intake.counts.n_lost - n_lost_before;
     report(self, link, stream, &result);
-    if (result.kind >= PD_INTAKE_BAD) {
-        check_noise(self, link);
+    if (result.kind >= PD_INTAKE_BAD && pd_reader_link_is_noisy(link)) {
+        push_item(self, &(PdReaderItem){ .link = link->id, .kind = PD_READER_NOISE });
     }
 }
 
 static void
-close_socket(PdReader *self, Socket *socket)
+close_socket(PdReader *self, PdReaderSocket *socket)
 {
     if (socket->fd < 0) {
         return;
@@ -231,7 +170,7 @@ has_hung_up(int fd)
  * ends only what has hung up (P3, F31). Returns true when the share was used up.
  */
 static bool
-read_socket(PdReader *self, Socket *socket, uint32_t n_max)
+read_socket(PdReader *self, PdReaderSocket *socket, uint32_t n_max)
 {
     uint8_t message[MESSAGE_MAX];
 
@@ -258,10 +197,10 @@ read_socket(PdReader *self, Socket *socket, uint32_t n_max)
 }
 
 static void
-drain_link(PdReader *self, ReaderLink *link)
+drain_link(PdReader *self, PdReaderLink *link)
 {
     for (size_t i = 0; i < PD_N_STREAMS; i++) {
-        Socket *socket = &link->sockets[i];
+        PdReaderSocket *socket = &link->sockets[i];
 
         if (socket->fd >= 0) {
             (void)read_socket(self, socket, DRAIN_MESSAGES);
@@ -272,7 +211,7 @@ drain_link(PdReader *self, ReaderLink *link)
 static void
 add_fd(PdReader *self, Command *command)
 {
-    Socket *socket = &command->link->sockets[command->stream];
+    PdReaderSocket *socket = &command->link->sockets[command->stream];
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = socket };
 
     close_socket(self, socket);
@@ -287,7 +226,7 @@ add_fd(PdReader *self, Command *command)
 static void
 run_command(PdReader *self, Command *command)
 {
-    ReaderLink *link = command->link;
+    PdReaderLink *link = command->link;
     gsize n_bytes = 0;
 
     switch (command->kind) {
@@ -351,7 +290,7 @@ run_round(PdReader *self, const struct epoll_event *events, int n_events)
     bool has_commands = false;
 
     for (int i = 0; i < n_events; i++) {
-        Socket *socket = events[i].data.ptr;
+        PdReaderSocket *socket = events[i].data.ptr;
 
         if (socket == NULL) {
             has_commands = true;
@@ -417,7 +356,7 @@ on_items(gpointer user_data)
 static void
 push_command(PdReader *self, uint64_t id, Command command)
 {
-    ReaderLink *link = g_hash_table_lookup(self->links, &id);
+    PdReaderLink *link = g_hash_table_lookup(self->links, &id);
     const uint64_t one = 1;
 
     if (link == NULL) {
@@ -429,7 +368,7 @@ push_command(PdReader *self, uint64_t id, Command command)
     }
     Command *copy = g_new(Command, 1);
     *copy = command;
-    g_atomic_int_inc(&link->n_refs);
+    pd_reader_link_ref(link);
     copy->link = link;
     g_mutex_lock(&self->lock);
     g_queue_push_tail(&self->commands, copy);
@@ -491,7 +430,7 @@ pd_reader_free(PdReader *self)
     g_queue_clear_full(&self->items, g_free);
     g_hash_table_iter_init(&iter, self->links);
     while (g_hash_table_iter_next(&iter, NULL, &link)) {
-        link_unref(link);
+        pd_reader_link_unref(link);
     }
     g_hash_table_unref(self->links);
     close(self->epoll_fd);
@@ -503,15 +442,8 @@ pd_reader_free(PdReader *self)
 uint64_t
 pd_reader_open_link(PdReader *self, PdProgress *progress)
 {
-    ReaderLink *link = g_new0(ReaderLink, 1);
+    PdReaderLink *link = pd_reader_link_new(++self->last_id, self->store, progress);
 
-    link->n_refs = 1;
-    link->id = ++self->last_id;
-    link->noise_since_us = g_get_monotonic_time();
-    pd_intake_init(&link->intake, self->store, progress);
-    for (size_t i = 0; i < PD_N_STREAMS; i++) {
-        link->sockets[i] = (Socket){ .link = link, .stream = (PdStream)i, .fd = -1 };
-    }
     g_hash_table_insert(self->links, &link->id, link);
     return link->id;
 }
@@ -542,7 +474,7 @@ pd_reader_drain(PdReader *self, uint64_t link, uint32_t token)
 void
 pd_reader_set_hurry(PdReader *self, uint64_t id, bool hurry)
 {
-    ReaderLink *link = g_hash_table_lookup(self->links, &id);
+    PdReaderLink *link = g_hash_table_lookup(self->links, &id);
 
     if (link == NULL || link->hurry == hurry) {
         return;
@@ -557,7 +489,7 @@ pd_reader_set_hurry(PdReader *self, uint64_t id, bool hurry)
 void
 pd_reader_close_link(PdReader *self, uint64_t id)
 {
-    ReaderLink *link = g_hash_table_lookup(self->links, &id);
+    PdReaderLink *link = g_hash_table_lookup(self->links, &id);
 
     if (link == NULL) {
         return;
@@ -565,7 +497,7 @@ pd_reader_close_link(PdReader *self, uint64_t id)
     pd_reader_set_hurry(self, id, false);
     push_command(self, id, (Command){ .kind = COMMAND_CLOSE, .fd = -1 });
     g_hash_table_remove(self->links, &id);
-    link_unref(link);
+    pd_reader_link_unref(link);
 }
 
 void
@@ -583,7 +515,7 @@ pd_reader_set_watched(PdReader *self, bool watched)
 const PdIntakeCounts *
 pd_reader_get_counts(PdReader *self, uint64_t id)
 {
-    const ReaderLink *link = g_hash_table_lookup(self->links, &id);
+    const PdReaderLink *link = g_hash_table_lookup(self->links, &id);
 
     return link != NULL ? &link->intake.counts : NULL;
 }

@@ -8,9 +8,11 @@
 #include "bluez/error.h"
 #include "pen/pen.h"
 
-#define CONNECT_TIMEOUT_MS PD_BLUEZ_CONNECT_TIMEOUT_MS /* F22 */
-#define QUICK_US           1000000                     /* F11: within 1 s */
-#define HEARD_US           5000000                     /* F11: an advert in the last 5 s */
+#define CONNECT_TIMEOUT_MS   PD_BLUEZ_CONNECT_TIMEOUT_MS /* F22 */
+#define FAILURES_PER_ADAPTER 3u
+#define FAILED_PENALTY       1000u
+#define QUICK_US             1000000 /* F11: within 1 s */
+#define HEARD_US             5000000 /* F11: an advert in the last 5 s */
 
 PdPenCall *
 pd_pen_call_new(PdPen *self)
@@ -37,26 +39,72 @@ pd_pen_call_get(const PdPenCall *self)
     return is_current ? self->pen : NULL;
 }
 
+/* The device of this pen on one of its adapters, if it can be used now. */
+static PdBluezDevice *
+get_usable(PdPen *self, const char *adapter_address)
+{
+    PdBluezClient *bluez = self->manager->bluez;
+    const PdBluezAdapter *adapter = pd_bluez_client_get_adapter(bluez, adapter_address);
+
+    if (adapter == NULL || !adapter->powered || !adapter->le_central) {
+        return NULL;
+    }
+    PdBluezDevice *device =
+        pd_bluez_client_get_device(bluez, adapter->address, self->info->address);
+    if (device == NULL || !pd_bluez_device_is_bonded(device) || pd_bluez_device_is_stuck(device)) {
+        return NULL;
+    }
+    return device;
+}
+
+/* Links of other pens on the adapter: spread them (P18). */
+static uint32_t
+count_links(const PdPen *self, const char *adapter_address)
+{
+    const GPtrArray *pens = self->manager->pens;
+    uint32_t n_links = 0;
+
+    for (guint i = 0; i < pens->len; i++) {
+        const PdPen *other = g_ptr_array_index(pens, i);
+
+        if (other != self && other->device != NULL && pd_bluez_device_is_connected(other->device) &&
+            g_ascii_strcasecmp(pd_bluez_device_get_adapter(other->device), adapter_address) == 0) {
+            n_links++;
+        }
+    }
+    return n_links;
+}
+
+/* Lower is better. An adapter that failed this pen three times lets the others try. */
+static uint32_t
+rate_device(const PdPen *self, const PdBluezDevice *device)
+{
+    const char *adapter = pd_bluez_device_get_adapter(device);
+    const bool has_failed = self->state.n_failed >= FAILURES_PER_ADAPTER && self->device == device;
+
+    return count_links(self, adapter) + (has_failed ? FAILED_PENALTY : 0);
+}
+
 PdBluezDevice *
 pd_pen_pick_device(PdPen *self)
 {
     PdBluezDevice *best = NULL;
+    uint32_t best_rate = 0;
 
     for (char **adapter = self->info->adapters; adapter != NULL && *adapter != NULL; adapter++) {
-        const PdBluezAdapter *found = pd_bluez_client_get_adapter(self->manager->bluez, *adapter);
-        PdBluezDevice *device = found != NULL && found->powered && found->le_central
-                                    ? pd_bluez_client_get_device(
-                                          self->manager->bluez, found->address, self->info->address)
-                                    : NULL;
+        PdBluezDevice *device = get_usable(self, *adapter);
 
-        if (device == NULL || !pd_bluez_device_is_bonded(device) ||
-            pd_bluez_device_is_stuck(device)) {
+        if (device == NULL) {
             continue;
         }
         if (pd_bluez_device_is_connected(device)) {
             return device; /* P17 */
         }
-        best = best == NULL ? device : best;
+        const uint32_t rate = rate_device(self, device);
+        if (best == NULL || rate < best_rate) {
+            best = device;
+            best_rate = rate;
+        }
     }
     return best;
 }

@@ -1,0 +1,96 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "bluez/agent.h"
+#include "pen/pen.h"
+
+/*
+ * An open enrolment window, shared by the files that carry it out. Private to daemon/pen.
+ */
+
+typedef enum {
+    PD_ENROL_OPEN = 0,
+    PD_ENROL_SCAN,
+    PD_ENROL_STOP_SCAN,
+    PD_ENROL_LINK,  /* Pair or Connect is pending */
+    PD_ENROL_READY, /* waiting for the services */
+    PD_ENROL_READ,
+    PD_ENROL_REMOVE,
+    PD_ENROL_SAVE,
+    PD_ENROL_OVER,
+} PdEnrolStep;
+
+struct PdEnrol {
+    unsigned n_refs;
+    /* owned */
+    GTask *task; /* NULL when it is over */
+    GCancellable *calls;
+    GCancellable *life; /* the manager's: cancelled when that is gone */
+    PdBluezAgent *agent;
+    PdBluezDevice *device; /* being tried */
+    GPtrArray *adapters;   /* addresses, to go through */
+    GPtrArray *bonded;     /* addresses that hold the bond now */
+    GHashTable *refused;   /* device address -> until when, int64 on the heap */
+    char *wanted;          /* "", address or serial */
+    char *adapter;         /* address or name of the only one to use, NULL = all */
+    char *address;         /* of the pen once it is known */
+    char *scanning;        /* adapter, NULL = none */
+    char *problem;         /* the last one, in words */
+    /* borrowed; ends the window before it goes */
+    PdPenManager *manager;
+    PdPen *target; /* the enrolled pen that is meant, suspended; NULL = a new one */
+    /* plain */
+    PenFeature feature;
+    PdEnrolStep step;
+    guint adapter_at;
+    guint timeout_id;
+    guint timer_id;
+    guint cancel_id;
+    int64_t scan_us;    /* when this scan began */
+    int64_t ready_us;   /* when waiting for services began */
+    int64_t adapter_us; /* when this adapter's turn began */
+    bool is_guess;      /* nothing but the service tells that it is the pen */
+    bool had_bond;      /* the device's bond is from before this window */
+    bool is_linked;     /* we linked the device */
+};
+
+PdEnrol *pd_enrol_ref(PdEnrol *self);
+void pd_enrol_unref(PdEnrol *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PdEnrol, pd_enrol_unref)
+
+/** The window ended while a call was under way: touch nothing. */
+bool pd_enrol_is_over(const PdEnrol *self);
+
+/** Address of the adapter whose turn it is. Owns: the window. */
+const char *pd_enrol_get_adapter(const PdEnrol *self);
+
+/** What the window is to say when it runs out. */
+void pd_enrol_set_problem(PdEnrol *self, const char *problem);
+
+/** The window's one timer. */
+void pd_enrol_set_timer(PdEnrol *self, uint32_t delay_ms, GSourceFunc callback);
+
+/** End the window without a pen. Owns: takes @error. */
+void pd_enrol_fail(PdEnrol *self, GError *error);
+
+/** Try again until the window runs out; @problem is what it will say then. */
+void pd_enrol_retry(PdEnrol *self, const char *problem);
+
+/** The pen is bonded on this adapter, or it had its chance. */
+void pd_enrol_next_adapter(PdEnrol *self);
+
+/** Pens may connect again. */
+void pd_enrol_release_all(PdEnrol *self);
+
+/** Give up the device being tried, ending the link if it is ours. */
+void pd_enrol_let_device_go(PdEnrol *self);
+
+/** Completion of a Disconnect that nobody waits for; takes a device reference. */
+void pd_enrol_on_ignored_disconnect(GObject *source, GAsyncResult *result, gpointer user_data);
+
+/* enrol_bond.c: bond, link and identify self->device. */
+void pd_enrol_link_device(PdEnrol *self);
+
+/* enrol_scan.c: find it on the adapter whose turn it is. */
+void pd_enrol_start_scan(PdEnrol *self);

@@ -1,0 +1,271 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT
+ *
+ * The one device that an enrolment window tries: its bond, its link, who it is. The one
+ * place where a bond is deleted: that of a pen which lost its own (F11).
+ */
+#include "bluez/error.h"
+#include "pen/enrol.h"
+
+#include <string.h>
+
+#define POLL_MS        100
+#define READY_US       8000000 /* P19, with the time encryption takes */
+#define CONNECT_MS     20000   /* a pen that was heard (P11) */
+#define REFUSED_FOR_US 5000000 /* a pen that refused is not tried again before */
+
+/* Is it the pen that was asked for, and no other's double? */
+static GError *
+check_identity(PdEnrol *self)
+{
+    const char *serial = self->feature.serial;
+    const PdPen *other = pd_manager_find(self->manager, serial);
+
+    if (other != NULL && g_ascii_strcasecmp(other->info->address, self->address) != 0) {
+        return g_error_new(PD_ERROR,
+                           PD_ERROR_WRONG_PEN,
+                           "the pen at %s claims serial %s, which belongs to the bond of the pen "
+                           "at %s; forget that one first if the pen's radio was replaced",
+                           self->address,
+                           serial,
+                           other->info->address);
+    }
+    const PdPen *known = pd_manager_find_by_address(self->manager, self->address);
+    if (known != NULL && strcmp(known->info->serial, serial) != 0) {
+        return g_error_new(PD_ERROR,
+                           PD_ERROR_WRONG_PEN,
+                           "the pen at %s was enrolled with serial %s and now says %s",
+                           self->address,
+                           known->info->serial,
+                           serial);
+    }
+    if (self->wanted[0] != '\0' && strchr(self->wanted, ':') == NULL &&
+        strcmp(self->wanted, serial) != 0) {
+        return g_error_new(PD_ERROR,
+                           PD_ERROR_WRONG_PEN,
+                           "the pen at %s has serial %s, not %s",
+                           self->address,
+                           serial,
+                           self->wanted);
+    }
+    return NULL;
+}
+
+static GError *
+take_feature(PdEnrol *self, GBytes *value)
+{
+    gsize n_bytes = 0;
+    const uint8_t *bytes = g_bytes_get_data(value, &n_bytes);
+    const PenStatus status = pen_feature_decode(bytes, n_bytes, &self->feature);
+
+    if (status == PEN_STATUS_VERSION) {
+        return g_error_new(PD_ERROR,
+                           PD_ERROR_VERSION,
+                           "the pen at %s speaks version %u of the profile, this version of "
+                           "penteld knows %u",
+                           self->address,
+                           self->feature.major,
+                           (unsigned)PEN_PROFILE_MAJOR);
+    }
+    if (status != PEN_STATUS_OK || self->feature.serial[0] == '\0' || self->feature.log_id == 0) {
+        return g_error_new(PD_ERROR,
+                           PD_ERROR_MALFORMED,
+                           "the pen at %s sends a Feature that cannot be read (%s)",
+                           self->address,
+                           pen_status_name(status));
+    }
+    return check_identity(self);
+}
+
+static void
+on_removed(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(PdEnrol) self = user_data;
+    g_autoptr(GError) error = NULL;
+    const bool done = pd_bluez_device_remove_finish(NULL, result, &error);
+
+    if (pd_enrol_is_over(self)) {
+        return;
+    }
+    g_clear_pointer(&self->device, pd_bluez_device_unref);
+    pd_enrol_retry(self, done ? "the old bond was deleted, waiting for the pen" : error->message);
+}
+
+static gboolean
+on_may_remove(gpointer user_data)
+{
+    PdEnrol *self = user_data;
+
+    if (pd_bluez_device_is_connected(self->device)) {
+        return G_SOURCE_CONTINUE; /* RemoveDevice of a linked device may hang (F11) */
+    }
+    self->timer_id = 0;
+    self->is_linked = false;
+    pd_bluez_device_remove_async(self->device, self->calls, on_removed, pd_enrol_ref(self));
+    return G_SOURCE_REMOVE;
+}
+
+/* The pen forgot a bond that is still here: only an operator's command may end it. */
+static void
+replace_bond(PdEnrol *self)
+{
+    g_message("enrolment: %s has lost its bond, deleting ours",
+              pd_bluez_device_get_address(self->device));
+    self->step = PD_ENROL_REMOVE;
+    self->had_bond = false;
+    if (pd_bluez_device_is_connected(self->device)) {
+        pd_bluez_device_disconnect_async(
+            self->device, NULL, pd_enrol_on_ignored_disconnect, pd_bluez_device_ref(self->device));
+    }
+    pd_enrol_set_timer(self, POLL_MS, on_may_remove);
+}
+
+static void
+on_link_failed(PdEnrol *self, const GError *error)
+{
+    const bool is_bond_lost =
+        self->had_bond && (g_error_matches(error, PD_ERROR, PD_ERROR_BLUEZ_AUTH) ||
+                           g_error_matches(error, PD_ERROR, PD_ERROR_DISCONNECTED) ||
+                           pd_bluez_error_get_hint(error) == PD_BLUEZ_HINT_ABORT_BY_LOCAL);
+
+    if (is_bond_lost) {
+        replace_bond(self);
+        return;
+    }
+    pd_enrol_retry(self, error->message);
+}
+
+/* Not tried again before @until_us, CLOCK_MONOTONIC. */
+static void
+note_refusal(PdEnrol *self, int64_t until_us)
+{
+    int64_t *value = g_new(int64_t, 1);
+
+    *value = until_us;
+    g_hash_table_replace(self->refused, g_strdup(pd_bluez_device_get_address(self->device)), value);
+}
+
+static void
+on_feature(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(PdEnrol) self = user_data;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GBytes) value = pd_bluez_char_read_finish(NULL, result, &error);
+
+    if (pd_enrol_is_over(self)) {
+        return;
+    }
+    if (value == NULL) {
+        on_link_failed(self, error);
+        return;
+    }
+    GError *refusal = take_feature(self, value);
+    if (refusal != NULL && self->is_guess) {
+        note_refusal(self, G_MAXINT64);
+        pd_enrol_retry(self, refusal->message);
+        g_error_free(refusal);
+        return;
+    }
+    if (refusal != NULL) {
+        pd_enrol_fail(self, refusal);
+        return;
+    }
+    g_ptr_array_add(self->bonded, g_strdup(pd_enrol_get_adapter(self)));
+    pd_enrol_next_adapter(self);
+}
+
+static gboolean
+on_wait_ready(gpointer user_data)
+{
+    PdEnrol *self = user_data;
+    const int64_t waited_us = g_get_monotonic_time() - self->ready_us;
+
+    if (!pd_bluez_device_is_connected(self->device)) {
+        self->timer_id = 0;
+        g_autoptr(GError) error = g_error_new(
+            PD_ERROR, PD_ERROR_DISCONNECTED, "the pen at %s ended the link", self->address);
+        on_link_failed(self, error);
+        return G_SOURCE_REMOVE;
+    }
+    if (pd_bluez_device_is_ready(self->device, pd_pen_chars, PD_N_CHARS)) {
+        self->timer_id = 0;
+        self->step = PD_ENROL_READ;
+        pd_bluez_char_read_async(self->device,
+                                 &pd_pen_chars[PD_CHAR_FEATURE],
+                                 self->calls,
+                                 on_feature,
+                                 pd_enrol_ref(self));
+        return G_SOURCE_REMOVE;
+    }
+    if (waited_us > READY_US) {
+        self->timer_id = 0;
+        pd_enrol_retry(self, "the pen does not show its services");
+        return G_SOURCE_REMOVE;
+    }
+    return G_SOURCE_CONTINUE;
+}
+
+static void
+wait_ready(PdEnrol *self)
+{
+    self->is_linked = true;
+    self->step = PD_ENROL_READY;
+    self->ready_us = g_get_monotonic_time();
+    pd_enrol_set_timer(self, POLL_MS / 4, on_wait_ready);
+}
+
+static void
+on_paired(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(PdEnrol) self = user_data;
+    g_autoptr(GError) error = NULL;
+    const bool done = pd_bluez_device_pair_finish(NULL, result, &error);
+
+    if (pd_enrol_is_over(self)) {
+        return;
+    }
+    if (done) {
+        wait_ready(self);
+        return;
+    }
+    self->is_linked = true; /* Pair may have linked it */
+    if (g_error_matches(error, PD_ERROR, PD_ERROR_PAIRING_FAILED)) {
+        note_refusal(self, g_get_monotonic_time() + REFUSED_FOR_US);
+        pd_enrol_retry(self,
+                       "the pen refuses to pair; hold its button until it is in pairing mode");
+        return;
+    }
+    pd_enrol_retry(self, error->message);
+}
+
+static void
+on_linked(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(PdEnrol) self = user_data;
+    g_autoptr(GError) error = NULL;
+    const bool done = pd_bluez_device_connect_finish(NULL, result, &error);
+
+    if (pd_enrol_is_over(self)) {
+        return;
+    }
+    if (!done) {
+        on_link_failed(self, error);
+        return;
+    }
+    wait_ready(self);
+}
+
+void
+pd_enrol_link_device(PdEnrol *self)
+{
+    self->step = PD_ENROL_LINK;
+    g_free(self->address);
+    self->address = g_strdup(pd_bluez_device_get_address(self->device));
+    self->had_bond = pd_bluez_device_is_bonded(self->device);
+    if (self->had_bond) {
+        pd_bluez_device_connect_async(
+            self->device, CONNECT_MS, self->calls, on_linked, pd_enrol_ref(self));
+    } else {
+        pd_bluez_device_pair_async(self->device, self->calls, on_paired, pd_enrol_ref(self));
+    }
+}

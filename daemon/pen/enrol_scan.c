@@ -1,0 +1,239 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT
+ *
+ * Scanning for the pen of an enrolment window, and telling it from others before it is
+ * bonded. No pen of ours connects meanwhile on that adapter, and none scans beside a
+ * connect (P9); pens that lost their link are let in between.
+ */
+#include "pen/enrol.h"
+
+#include <string.h>
+
+#define POLL_MS           100
+#define EXTRA_ADAPTER_US  10000000 /* for each adapter after the first */
+#define NAMELESS_AFTER_US 5000000  /* then pens are tried whose name tells nothing */
+#define SCAN_PAUSE_MS     3000     /* for pens that lost their link meanwhile (P9) */
+#define SCAN_SLICE_US     5000000
+#define SCAN_STALE_US     3000000 /* heard so long before the scan still counts */
+
+static void
+hold_all(PdEnrol *self, const char *adapter)
+{
+    for (guint i = 0; i < self->manager->pens->len; i++) {
+        pd_pen_hold(g_ptr_array_index(self->manager->pens, i), adapter);
+    }
+}
+
+static void
+on_scan_stopped(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(PdEnrol) self = user_data;
+
+    /* A failure counts as stopped. */
+    (void)pd_bluez_discovery_stop_finish(NULL, result, NULL);
+    if (pd_enrol_is_over(self)) {
+        return;
+    }
+    g_clear_pointer(&self->scanning, g_free);
+    pd_enrol_release_all(self);
+    if (self->device == NULL || !pd_bluez_device_is_present(self->device)) {
+        pd_enrol_retry(self, "the pen was heard but is gone");
+        return;
+    }
+    pd_enrol_link_device(self);
+}
+
+/* Owns: keeps its own reference of @device. */
+static void
+choose(PdEnrol *self, PdBluezDevice *device)
+{
+    const char *name = pd_bluez_device_get_name(device);
+
+    self->step = PD_ENROL_STOP_SCAN;
+    g_clear_handle_id(&self->timer_id, g_source_remove);
+    self->device = pd_bluez_device_ref(device);
+    self->is_guess = self->wanted[0] != '\0' && self->target == NULL &&
+                     strchr(self->wanted, ':') == NULL &&
+                     (name == NULL || strstr(name, self->wanted) == NULL);
+    pd_bluez_discovery_stop_async(
+        self->manager->bluez, self->scanning, NULL, on_scan_stopped, pd_enrol_ref(self));
+}
+
+static bool
+has_refused(const PdEnrol *self, const char *address)
+{
+    const int64_t *until_us = g_hash_table_lookup(self->refused, address);
+
+    return until_us != NULL && g_get_monotonic_time() < *until_us;
+}
+
+/* A name need not hold the serial, so others are bonded and asked in the end. */
+static bool
+is_time_to_guess(const PdEnrol *self)
+{
+    return g_get_monotonic_time() - self->adapter_us > NAMELESS_AFTER_US;
+}
+
+/* Is it the one that is wanted, as far as can be said before it is bonded? */
+static bool
+is_candidate(const PdEnrol *self, PdBluezDevice *device)
+{
+    const char *address = pd_bluez_device_get_address(device);
+    const char *name = pd_bluez_device_get_name(device);
+    const char *known = self->address != NULL  ? self->address
+                        : self->target != NULL ? self->target->info->address
+                                               : NULL;
+
+    if (known != NULL && (self->bonded->len > 0 || self->target != NULL)) {
+        return g_ascii_strcasecmp(known, address) == 0;
+    }
+    if (strchr(self->wanted, ':') != NULL) {
+        return g_ascii_strcasecmp(self->wanted, address) == 0;
+    }
+    if (pd_manager_find_by_address(self->manager, address) != NULL || has_refused(self, address)) {
+        return false;
+    }
+    if (self->wanted[0] == '\0' || (name != NULL && strstr(name, self->wanted) != NULL)) {
+        return true;
+    }
+    return is_time_to_guess(self);
+}
+
+static void
+consider(PdEnrol *self, PdBluezDevice *device)
+{
+    const int64_t heard_us = pd_bluez_device_get_heard_us(device);
+
+    if (self->step != PD_ENROL_SCAN ||
+        g_ascii_strcasecmp(pd_bluez_device_get_adapter(device), pd_enrol_get_adapter(self)) != 0 ||
+        !pd_bluez_device_has_uuid(device, PD_PEN_SERVICE_UUID) || heard_us == 0 ||
+        heard_us < self->scan_us - SCAN_STALE_US || pd_bluez_device_is_stuck(device) ||
+        !is_candidate(self, device)) {
+        return;
+    }
+    choose(self, device);
+}
+
+void
+pd_enrol_on_device(PdEnrol *self, PdBluezDevice *device)
+{
+    consider(self, device);
+}
+
+static void
+consider_all(PdEnrol *self)
+{
+    g_autoptr(GPtrArray) devices =
+        pd_bluez_client_list_devices(self->manager->bluez, pd_enrol_get_adapter(self));
+
+    for (guint i = 0; i < devices->len && self->step == PD_ENROL_SCAN; i++) {
+        consider(self, g_ptr_array_index(devices, i));
+    }
+}
+
+static bool
+is_anybody_waiting(const PdEnrol *self)
+{
+    for (guint i = 0; i < self->manager->pens->len; i++) {
+        const PdPen *pen = g_ptr_array_index(self->manager->pens, i);
+
+        if (pen->is_held && pen->wants_connect) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static gboolean
+on_scan_again(gpointer user_data)
+{
+    PdEnrol *self = user_data;
+
+    self->timer_id = 0;
+    pd_enrol_start_scan(self);
+    return G_SOURCE_REMOVE;
+}
+
+static void
+on_scan_paused(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(PdEnrol) self = user_data;
+
+    (void)pd_bluez_discovery_stop_finish(NULL, result, NULL);
+    if (pd_enrol_is_over(self)) {
+        return;
+    }
+    g_clear_pointer(&self->scanning, g_free);
+    pd_enrol_release_all(self);
+    pd_enrol_set_timer(self, SCAN_PAUSE_MS, on_scan_again);
+}
+
+static void
+pause_scan(PdEnrol *self)
+{
+    self->step = PD_ENROL_OPEN;
+    pd_bluez_discovery_stop_async(
+        self->manager->bluez, self->scanning, NULL, on_scan_paused, pd_enrol_ref(self));
+}
+
+/* An extra adapter that does not hear or bond the pen is left; the pen says so later. */
+static gboolean
+on_scan_poll(gpointer user_data)
+{
+    PdEnrol *self = user_data;
+    const int64_t now_us = g_get_monotonic_time();
+
+    if (self->bonded->len > 0 && now_us - self->adapter_us > EXTRA_ADAPTER_US) {
+        self->timer_id = 0;
+        self->step = PD_ENROL_OPEN;
+        pd_enrol_next_adapter(self);
+        return G_SOURCE_REMOVE;
+    }
+    if (now_us - self->scan_us > SCAN_SLICE_US && is_anybody_waiting(self)) {
+        self->timer_id = 0;
+        pause_scan(self);
+        return G_SOURCE_REMOVE;
+    }
+    consider_all(self);
+    return self->step == PD_ENROL_SCAN ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
+}
+
+static void
+on_scanning(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(PdEnrol) self = user_data;
+    GError *error = NULL;
+    const bool done = pd_bluez_discovery_start_finish(NULL, result, &error);
+
+    if (pd_enrol_is_over(self)) {
+        g_clear_error(&error);
+        return;
+    }
+    if (!done) {
+        g_clear_pointer(&self->scanning, g_free);
+        if (g_error_matches(error, PD_ERROR, PD_ERROR_NO_ADAPTER)) {
+            pd_enrol_fail(self, error);
+            return;
+        }
+        /* A Connect that is being given up takes a moment (P9). */
+        pd_enrol_set_problem(self, error->message);
+        g_error_free(error);
+        pd_enrol_set_timer(self, POLL_MS, on_scan_again);
+        return;
+    }
+    self->step = PD_ENROL_SCAN;
+    pd_enrol_set_timer(self, POLL_MS, on_scan_poll);
+    consider_all(self);
+}
+
+void
+pd_enrol_start_scan(PdEnrol *self)
+{
+    static const char *const uuids[] = { PD_PEN_SERVICE_UUID, NULL };
+
+    hold_all(self, pd_enrol_get_adapter(self));
+    self->scan_us = g_get_monotonic_time();
+    self->scanning = g_strdup(pd_enrol_get_adapter(self));
+    pd_bluez_discovery_start_async(
+        self->manager->bluez, self->scanning, uuids, self->calls, on_scanning, pd_enrol_ref(self));
+}
