@@ -128,7 +128,6 @@ pd_enrol_fail(PdEnrol *self, GError *error)
         g_error_free(error);
         return;
     }
-    g_autoptr(PdEnrol) alive = pd_enrol_ref(self);
     PdPen *target = self->target;
     g_message("enrolment: %s", error->message);
     pd_enrol_let_device_go(self);
@@ -140,14 +139,14 @@ pd_enrol_fail(PdEnrol *self, GError *error)
     pd_enrol_unref(self);
 }
 
-static void start_adapter(PdEnrol *self);
-
 void
 pd_enrol_set_timer(PdEnrol *self, uint32_t delay_ms, GSourceFunc callback)
 {
     g_clear_handle_id(&self->timer_id, g_source_remove);
     self->timer_id = g_timeout_add(delay_ms, callback, self);
 }
+
+static void start_adapter(PdEnrol *self);
 
 static gboolean
 on_retry(gpointer user_data)

@@ -365,7 +365,7 @@ on_tick(gpointer user_data)
     PdPen *pen = user_data;
 
     pd_clock_read(pen);
-    pd_racp_pump(pen);
+    pd_link_refresh_feature(pen); /* and pump with what it says */
     return G_SOURCE_CONTINUE;
 }
 

@@ -8,6 +8,7 @@
 
 #define EVERY_US      (INT64_C(600) * 1000000) /* F5: after 10 min */
 #define FREE_PERMILLE 250u                     /* F5: less than 25 % */
+#define FULL_PERMILLE (1000u - FREE_PERMILLE)
 
 static void
 on_flushed(GObject *source, GAsyncResult *result, gpointer user_data)
@@ -39,12 +40,28 @@ flush_for_goal(PdPen *pen)
     pd_store_flush_async(pen->manager->store, NULL, on_flushed, pd_pen_ref(pen));
 }
 
+/*
+ * Less than a quarter is free: as the pen said since the last mark, or by count, as it
+ * says nothing while records flow.
+ */
+static bool
+is_full(PdPen *pen)
+{
+    const PenFeature *feature = &pen->link.feature;
+    const uint32_t kept_from = MAX(feature->marked, feature->oldest > 0 ? feature->oldest - 1 : 0);
+    const uint32_t newest = pd_progress_get_newest(pen->progress);
+    const uint64_t n_kept = newest > kept_from ? newest - kept_from : 0;
+
+    return feature->free_permille < FREE_PERMILLE ||
+           (feature->capacity_records > 0 &&
+            n_kept * 1000u > (uint64_t)feature->capacity_records * FULL_PERMILLE);
+}
+
 uint32_t
 pd_mark_get_due(PdPen *pen)
 {
-    const uint32_t durable = MIN(pen->durable, pen->link.feature.newest);
+    const uint32_t durable = MIN(pen->durable, pd_progress_get_newest(pen->progress));
     const bool is_late = g_get_monotonic_time() - pen->marked_us >= EVERY_US;
-    const bool is_full = pen->link.feature.free_permille < FREE_PERMILLE;
 
     if (pen->mark_goal != 0) {
         flush_for_goal(pen);
@@ -53,7 +70,7 @@ pd_mark_get_due(PdPen *pen)
         return 0;
     }
     const bool is_reached = pen->mark_goal != 0 && durable >= pen->mark_goal;
-    return is_reached || is_full || is_late ? durable : 0;
+    return is_reached || is_late || is_full(pen) ? durable : 0;
 }
 
 void
@@ -62,6 +79,7 @@ pd_mark_done(PdPen *pen, uint32_t number)
     pen->info->marked = number;
     pen->marked_us = g_get_monotonic_time();
     pen->link.feature.marked = MAX(pen->link.feature.marked, number);
+    pen->link.feature.free_permille = 1000; /* until the pen says it anew */
     pd_store_set_marked(pen->manager->store, pen->info->log_id, number);
     if (number >= pen->mark_goal) {
         pen->mark_goal = 0;
@@ -73,7 +91,5 @@ void
 pd_mark_on_durable(PdPen *pen, uint32_t contiguous)
 {
     pen->durable = MAX(pen->durable, contiguous);
-    if (pen->mark_goal != 0) {
-        pd_racp_pump(pen);
-    }
+    pd_racp_pump(pen);
 }

@@ -462,9 +462,8 @@ pd_pen_release(PdPen *self)
 static void
 on_let_go(GObject *source, GAsyncResult *result, gpointer user_data)
 {
-    g_autoptr(PdPenCall) call = user_data;
-
     (void)pd_bluez_device_disconnect_finish(NULL, result, NULL);
+    pd_pen_call_free(user_data);
 }
 
 void

@@ -209,10 +209,31 @@ start_sim(Rig *self, const char *options)
     rig_wait(self, is_sim_ready, NULL, START_MS, "pensim");
 }
 
+static void
+open_store(Rig *self, const char *name)
+{
+    static const PdStoreListener listener = { .durable = on_durable };
+    g_autofree char *directory = g_build_filename(self->directory, name, NULL);
+    g_autoptr(GError) error = NULL;
+    const PdStoreConfig config = {
+        .directory = directory, .commit_ms = 300, .commit_records = 256, .fold = PEN_FOLD_DEFAULT
+    };
+
+    g_assert_cmpint(g_mkdir(directory, 0700), ==, 0);
+    self->store = pd_store_open(&config, &listener, self, &error);
+    g_assert_no_error(error);
+}
+
+void
+rig_swap_store(Rig *self)
+{
+    pd_store_close(self->store);
+    open_store(self, "other");
+}
+
 Rig *
 rig_new(const char *options)
 {
-    static const PdStoreListener listener = { .durable = on_durable };
     g_autoptr(GError) error = NULL;
     Rig *self = g_new0(Rig, 1);
 
@@ -222,12 +243,7 @@ rig_new(const char *options)
     self->events = g_string_new(NULL);
     start_bus(self);
     start_sim(self, options);
-    const PdStoreConfig config = { .directory = self->directory,
-                                   .commit_ms = 300,
-                                   .commit_records = 256,
-                                   .fold = PEN_FOLD_DEFAULT };
-    self->store = pd_store_open(&config, &listener, self, &error);
-    g_assert_no_error(error);
+    open_store(self, "state");
     self->time_sync = pd_time_sync_new(self->bus);
     return self;
 }
@@ -357,6 +373,57 @@ rig_forget(Rig *self, const char *serial, bool force, GError **error_out)
     rig_wait(self, is_done, &outcome, 10000, "forgetting");
     *error_out = outcome.error;
     return outcome.ok;
+}
+
+typedef struct {
+    GPtrArray *sessions;
+    bool done;
+} Listing;
+
+static void
+on_listed(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    Listing *listing = user_data;
+    g_autoptr(GError) error = NULL;
+
+    listing->sessions = pd_store_list_sessions_finish(NULL, result, &error);
+    g_assert_no_error(error);
+    listing->done = true;
+}
+
+static bool
+is_listed(Rig *self, const void *user_data)
+{
+    return ((const Listing *)user_data)->done;
+}
+
+static uint32_t
+count_cause(const GArray *missing, PdCause cause)
+{
+    uint32_t n = 0;
+
+    for (guint i = 0; i < missing->len; i++) {
+        const PdMissing *range = &g_array_index(missing, PdMissing, i);
+        n += range->cause == cause ? range->last - range->first + 1 : 0;
+    }
+    return n;
+}
+
+uint32_t
+rig_count_missing(Rig *self, PdCause cause)
+{
+    const PdSessionFilter filter = { 0 };
+    Listing listing = { 0 };
+    uint32_t n = 0;
+
+    pd_store_list_sessions_async(self->store, &filter, 0, 100, NULL, on_listed, &listing);
+    rig_wait(self, is_listed, &listing, 5000, "the sessions");
+    for (guint i = 0; i < listing.sessions->len; i++) {
+        const PdSession *session = g_ptr_array_index(listing.sessions, i);
+        n += count_cause(session->missing, cause);
+    }
+    g_ptr_array_unref(listing.sessions);
+    return n;
 }
 
 static JsonObject *

@@ -34,6 +34,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Rig, rig_free)
 void rig_start_manager(Rig *self, const PdPenConfig *config);
 void rig_stop_manager(Rig *self);
 
+/** Go on with an empty store, as another gateway would. The manager is stopped. */
+void rig_swap_store(Rig *self);
+/** How many numbers of all sessions the store misses for @cause. */
+uint32_t rig_count_missing(Rig *self, PdCause cause);
+
 /** Run the main loop until @condition or @timeout_ms; fails the test with @what. */
 typedef bool (*RigCondition)(Rig *self, const void *user_data);
 void rig_wait(Rig *self,

@@ -444,6 +444,67 @@ test_clock(void)
     g_bus_unown_name(name);
 }
 
+/* While the daemon is away the pen runs out of room: a loss, and named as one (F5). */
+static void
+test_overwritten(void)
+{
+    g_autoptr(Rig) rig = rig_new(USUAL "--pens=1 --speed=8 --passes=8 --capacity=60");
+    PdPenStatus status;
+
+    rig_start_manager(rig, NULL);
+    enroll_all(rig, 1);
+    rig_wait(rig, is_state, "live", 20000, "a session to begin");
+    rig_stop_manager(rig);
+    rig_wait(rig, is_over, NULL, 50000, "the treatment to end");
+    rig_start_manager(rig, NULL);
+    rig_wait(rig, is_linked, NULL, 10000, "the pen to be linked again");
+    rig_wait(rig, rig_is_settled, NULL, 20000, "every number to be settled");
+    const uint64_t n_lost = rig_get_truth(rig, "PT-0001", "overwritten_unmarked");
+    g_assert_cmpuint(n_lost, >, 0);
+    g_assert_true(pd_pen_manager_get(rig->manager, "PT-0001", &status));
+    g_assert_cmpuint(status.overwritten, ==, n_lost);
+    rig_idle(rig, 1000);
+    /* The first few are here: they were sent before the daemon left. */
+    const uint32_t n_missing = rig_count_missing(rig, PD_CAUSE_OVERWRITTEN);
+    g_assert_cmpuint(n_missing, >, 0);
+    g_assert_cmpuint(n_missing, <=, n_lost);
+    g_assert_cmpuint(rig_count_missing(rig, PD_CAUSE_HELD_ELSEWHERE), ==, 0);
+}
+
+static bool
+is_marked(Rig *rig, const void *user_data)
+{
+    return rig_get_truth(rig, "PT-0001", "marked") > 0;
+}
+
+static bool
+has_dropped_marked(Rig *rig, const void *user_data)
+{
+    return rig_get_truth(rig, "PT-0001", "oldest") > 1;
+}
+
+/* One gateway marks what it has when the pen runs full; the next one knows whose it is. */
+static void
+test_hand_over(void)
+{
+    g_autoptr(Rig) rig = rig_new(USUAL "--pens=1 --speed=4 --passes=8 --capacity=80");
+
+    rig_start_manager(rig, NULL);
+    enroll_all(rig, 1);
+    rig_wait(rig, is_marked, NULL, 30000, "a mark in the middle of a session");
+    g_assert_true(is_state(rig, "live"));
+    check_marks(rig, "PT-0001");
+    rig_stop_manager(rig);
+    rig_wait(rig, has_dropped_marked, NULL, 20000, "the pen to reuse what was marked");
+    rig_swap_store(rig);
+    rig_start_manager(rig, NULL);
+    enroll_all(rig, 1);
+    rig_wait(rig, is_over, NULL, 50000, "the treatment to end");
+    rig_wait(rig, rig_is_settled, NULL, 20000, "every number to be settled");
+    rig_idle(rig, 1000);
+    g_assert_cmpuint(rig_count_missing(rig, PD_CAUSE_HELD_ELSEWHERE), >, 0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -466,5 +527,7 @@ main(int argc, char **argv)
     g_test_add_func("/manager/window", test_window);
     g_test_add_func("/manager/adapters", test_adapters);
     g_test_add_func("/manager/clock", test_clock);
+    g_test_add_func("/manager/overwritten", test_overwritten);
+    g_test_add_func("/manager/hand-over", test_hand_over);
     return g_test_run();
 }
