@@ -458,6 +458,41 @@ rig_get_truth(Rig *self, const char *serial, const char *member)
     return node != NULL ? (uint64_t)json_node_get_int(node) : 0;
 }
 
+char *
+rig_dup_truth(Rig *self, const char *serial, const char *member)
+{
+    g_autoptr(JsonParser) parser = json_parser_new();
+
+    g_assert_true(json_parser_load_from_file(parser, self->truth_path, NULL));
+    JsonObject *pen = find_pen(parser, serial);
+    g_assert_nonnull(pen);
+    return g_strdup(json_object_get_string_member(pen, member));
+}
+
+static void
+on_pen_saved(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    Outcome *outcome = user_data;
+
+    outcome->ok = pd_store_save_pen_finish(NULL, result, &outcome->error);
+    outcome->done = true;
+}
+
+void
+rig_save_pen(Rig *self, const char *serial, const char *adapter)
+{
+    Outcome outcome = { 0 };
+    g_autofree char *address = rig_dup_truth(self, serial, "address");
+    char *adapters[] = { g_strdup(adapter), NULL };
+    g_autofree char *copy = g_strdup(serial);
+    const PdPenInfo info = { .serial = copy, .address = address, .adapters = adapters };
+
+    pd_store_save_pen_async(self->store, &info, NULL, on_pen_saved, &outcome);
+    rig_wait(self, is_done, &outcome, 5000, "the pen to be saved");
+    g_assert_no_error(outcome.error);
+    g_free(adapters[0]);
+}
+
 bool
 rig_is_settled(Rig *self, const void *user_data)
 {

@@ -36,6 +36,8 @@ void rig_stop_manager(Rig *self);
 
 /** Go on with an empty store, as another gateway would. The manager is stopped. */
 void rig_swap_store(Rig *self);
+/** Remember a pen as if it had been enrolled. The manager is stopped. */
+void rig_save_pen(Rig *self, const char *serial, const char *adapter);
 /** How many numbers of all sessions the store misses for @cause. */
 uint32_t rig_count_missing(Rig *self, PdCause cause);
 
@@ -56,6 +58,8 @@ bool rig_forget(Rig *self, const char *serial, bool force, GError **error_out);
 
 /** A number of the truth file's pen @serial; 0 when it is not there yet. */
 uint64_t rig_get_truth(Rig *self, const char *serial, const char *member);
+/** As above, a text. Owns: the caller's. */
+char *rig_dup_truth(Rig *self, const char *serial, const char *member);
 /** Whether pensim printed @line. */
 bool rig_said(Rig *self, const char *line);
 /** How often pensim's output has @text. */

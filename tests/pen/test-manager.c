@@ -505,6 +505,156 @@ test_hand_over(void)
     g_assert_cmpuint(rig_count_missing(rig, PD_CAUSE_HELD_ELSEWHERE), >, 0);
 }
 
+/* F10: outside a window nothing is asked of a device without a bond; a read would bond it. */
+static void
+test_unbonded(void)
+{
+    g_autoptr(Rig) rig = rig_new(USUAL "--pens=2 --speed=8");
+
+    rig_save_pen(rig, "PT-0001", "00:AA:01:00:00:00");
+    rig_start_manager(rig, NULL);
+    g_autofree char *serial = rig_enroll(rig, "PT-0002", NULL, 20, NULL);
+    /* The window made bluetoothd show both, and the first would bond at a touch. */
+    rig_wait(rig, is_state, "needs-enrol", 5000, "the missing bond to be named");
+    rig_idle(rig, 3000);
+    g_assert_cmpuint(rig_count(rig, "PT-0001 bonds"), ==, 0);
+    g_assert_cmpuint(rig_count(rig, "PT-0001 linked"), ==, 0);
+    enroll_all(rig, 1);
+    rig_wait(rig, is_linked, NULL, 10000, "the pen to be linked");
+}
+
+typedef struct {
+    GDBusConnection *bus;
+    GVariant *reply;
+    GError *error;
+    bool done;
+} Other;
+
+static void
+on_called(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    Other *other = user_data;
+
+    other->reply = g_dbus_connection_call_finish(other->bus, result, &other->error);
+    other->done = true;
+}
+
+static bool
+is_called(Rig *rig, const void *user_data)
+{
+    return ((const Other *)user_data)->done;
+}
+
+/* A call by a program that is not us. Owns: the caller's. */
+static GVariant *
+call_as_other(Rig *rig, Other *other, const char *path, const char *interface, const char *method)
+{
+    other->done = false;
+    g_dbus_connection_call(other->bus,
+                           "org.bluez",
+                           path,
+                           interface,
+                           method,
+                           NULL,
+                           NULL,
+                           G_DBUS_CALL_FLAGS_NONE,
+                           5000,
+                           NULL,
+                           on_called,
+                           other);
+    rig_wait(rig, is_called, other, 10000, method);
+    g_assert_no_error(other->error);
+    return other->reply;
+}
+
+/* Path of the object with @interface whose @property is @value. Owns: the caller's. */
+static char *
+find_object(Rig *rig, Other *other, const char *interface, const char *property, const char *value)
+{
+    g_autoptr(GVariant) reply =
+        call_as_other(rig, other, "/", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
+    g_autoptr(GVariant) objects = g_variant_get_child_value(reply, 0);
+    GVariantIter iter;
+    const char *path = NULL;
+    GVariant *interfaces = NULL;
+    char *found = NULL;
+
+    g_variant_iter_init(&iter, objects);
+    while (g_variant_iter_loop(&iter, "{&o@a{sa{sv}}}", &path, &interfaces)) {
+        g_autoptr(GVariant) properties =
+            g_variant_lookup_value(interfaces, interface, G_VARIANT_TYPE_VARDICT);
+        const char *is = NULL;
+        if (found == NULL && properties != NULL &&
+            g_variant_lookup(properties, property, "&s", &is) && g_str_equal(is, value)) {
+            found = g_strdup(path);
+        }
+    }
+    g_assert_nonnull(found);
+    return found;
+}
+
+static void
+other_open(Rig *rig, Other *other)
+{
+    g_autoptr(GError) error = NULL;
+
+    *other = (Other){ 0 };
+    other->bus =
+        g_dbus_connection_new_for_address_sync(rig->address,
+                                               G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
+                                                   G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
+                                               NULL,
+                                               NULL,
+                                               &error);
+    g_assert_no_error(error);
+}
+
+/* Another program links the pen and takes its live records. */
+static void
+take_as_other(Rig *rig, Other *other)
+{
+    g_autofree char *address = rig_dup_truth(rig, "PT-0001", "address");
+    g_autofree char *device = find_object(rig, other, "org.bluez.Device1", "Address", address);
+
+    g_variant_unref(call_as_other(rig, other, device, "org.bluez.Device1", "Connect"));
+    rig_idle(rig, 500);
+    g_autofree char *live = find_object(rig,
+                                        other,
+                                        "org.bluez.GattCharacteristic1",
+                                        "UUID",
+                                        "52797f02-bc08-4935-9e95-12fdb4ca7483");
+    g_variant_unref(
+        call_as_other(rig, other, live, "org.bluez.GattCharacteristic1", "StartNotify"));
+}
+
+/* P4: named, left alone, and with the fallback that an admin may choose, shared. */
+static void
+test_in_use(void)
+{
+    static const PdPenConfig by_signal = { .notify_by_signal = true, .coalesce_ms = 100 };
+    g_autoptr(Rig) rig = rig_new(USUAL "--pens=1 --speed=4");
+    Other other;
+
+    rig_start_manager(rig, NULL);
+    enroll_all(rig, 1);
+    rig_wait(rig, is_linked, NULL, 10000, "the pen to be linked");
+    rig_stop_manager(rig);
+    rig_idle(rig, 500);
+    other_open(rig, &other);
+    take_as_other(rig, &other);
+    const uint32_t n_lost = rig_count(rig, "link lost");
+    rig_start_manager(rig, NULL);
+    rig_wait(rig, is_state, "in-use", 10000, "the other program to be named");
+    rig_idle(rig, 1000);
+    g_assert_cmpuint(rig_count(rig, "link lost"), ==, n_lost);
+    rig_stop_manager(rig);
+    rig_start_manager(rig, &by_signal);
+    rig_wait(rig, is_linked, NULL, 10000, "the pen to be shared");
+    rig_wait(rig, is_over, NULL, 50000, "the treatment to end");
+    rig_wait(rig, rig_is_settled, NULL, 20000, "every number to be settled");
+    g_object_unref(other.bus);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -529,5 +679,7 @@ main(int argc, char **argv)
     g_test_add_func("/manager/clock", test_clock);
     g_test_add_func("/manager/overwritten", test_overwritten);
     g_test_add_func("/manager/hand-over", test_hand_over);
+    g_test_add_func("/manager/unbonded", test_unbonded);
+    g_test_add_func("/manager/in-use", test_in_use);
     return g_test_run();
 }

@@ -132,10 +132,10 @@ send_bytes(Bench *bench, PdStream stream, const uint8_t *bytes, size_t n_bytes)
 }
 
 static size_t
-encode(uint32_t number, PenBodyKind kind, uint8_t *out)
+encode_of(uint64_t log_id, uint32_t number, PenBodyKind kind, uint8_t *out)
 {
     const PenRecordHeader header = {
-        .guard = (uint32_t)LOG_ID, .number = number, .session = number == 0 ? 0 : 1, .boot = 1
+        .guard = (uint32_t)log_id, .number = number, .session = number == 0 ? 0 : 1, .boot = 1
     };
     PenBody body = { .kind = kind };
     size_t n_bytes = 0;
@@ -152,6 +152,12 @@ encode(uint32_t number, PenBodyKind kind, uint8_t *out)
     g_assert_cmpint(
         pen_record_encode(&header, &body, out, PEN_RECORD_MAX, &n_bytes), ==, PEN_STATUS_OK);
     return n_bytes;
+}
+
+static size_t
+encode(uint32_t number, PenBodyKind kind, uint8_t *out)
+{
+    return encode_of(LOG_ID, number, kind, out);
 }
 
 static void
@@ -323,8 +329,10 @@ test_garbage(void)
     size_t n_bytes = encode(1, PEN_BODY_SAMPLES, bytes);
     bytes[n_bytes - 1] ^= 1u;
     send_segments(&bench, PD_STREAM_STORED, bytes, n_bytes, false);
+    n_bytes = encode_of(LOG_ID + 1, 1, PEN_BODY_SAMPLES, bytes);
+    send_segments(&bench, PD_STREAM_STORED, bytes, n_bytes, false);
     send_record(&bench, PD_STREAM_STORED, 1, PEN_BODY_SAMPLES);
-    bench_wait(&bench, 1, PD_READER_BAD, 1);
+    bench_wait(&bench, 1, PD_READER_BAD, 2);
     g_assert_cmpuint(get_appended(&bench), ==, 1);
     g_assert_cmpuint(pd_reader_get_counts(bench.reader, bench.link)->n_malformed, >, 10);
     bench_close(&bench);
