@@ -318,7 +318,7 @@ run(gpointer data)
         const int n_events = epoll_wait(self->epoll_fd, events, N_EVENTS, -1);
         self->busy_since_us = g_get_monotonic_time();
         const bool has_more = n_events > 0 && run_round(self, events, n_events);
-        if (!has_more && self->n_hurry == 0) {
+        if (!has_more && self->n_hurry == 0 && !self->stop) {
             self->busy_since_us = 0;
             (void)poll(&wake, 1, (int)self->coalesce_ms);
         }

@@ -11,4 +11,5 @@ struct PdStore {
     uint64_t last_log_id;
     uint32_t last_number;
     bool is_full;
+    uint64_t slow_log_id; /* its records take 200 us each */
 };

@@ -24,8 +24,18 @@ typedef struct {
     uint8_t counter[PD_N_STREAMS];
     guint n_items[PD_READER_NOISE + 1];
     uint32_t token;
+    uint64_t n_at_drain; /* records stored when DRAINED was told */
     uint32_t last_number;
 } Bench;
+
+static uint64_t
+get_appended(Bench *bench)
+{
+    g_mutex_lock(&bench->store.lock);
+    const uint64_t n = bench->store.n_appended;
+    g_mutex_unlock(&bench->store.lock);
+    return n;
+}
 
 static void
 on_item(void *user_data, const PdReaderItem *item)
@@ -35,6 +45,7 @@ on_item(void *user_data, const PdReaderItem *item)
     bench->n_items[item->kind]++;
     if (item->kind == PD_READER_DRAINED) {
         bench->token = item->token;
+        bench->n_at_drain = get_appended(bench);
     }
     if (item->kind == PD_READER_RECORD) {
         PenRecordHeader header;
@@ -87,15 +98,6 @@ static gboolean
 on_tick(gpointer user_data)
 {
     return G_SOURCE_CONTINUE;
-}
-
-static uint64_t
-get_appended(Bench *bench)
-{
-    g_mutex_lock(&bench->store.lock);
-    const uint64_t n = bench->store.n_appended;
-    g_mutex_unlock(&bench->store.lock);
-    return n;
 }
 
 /* Runs main until @n records are stored and @n_items of @kind were told. */
@@ -352,6 +354,7 @@ test_drain(void)
     pd_reader_drain(bench.reader, bench.link, 42);
     bench_wait(&bench, 60, PD_READER_DRAINED, 1);
     g_assert_cmpuint(bench.token, ==, 42);
+    g_assert_cmpuint(bench.n_at_drain, ==, 60);
     g_assert_cmpuint(pd_progress_count_missing(bench.progress, 1, 60), ==, 0);
     bench_close(&bench);
 }
@@ -359,7 +362,7 @@ test_drain(void)
 typedef struct {
     int fd;
     gint stop;
-    guint64 n_sent;
+    gint n_sent;
 } Flood;
 
 static gpointer
@@ -371,7 +374,7 @@ flood(gpointer data)
     for (uint8_t counter = 0; g_atomic_int_get(&self->stop) == 0; counter++) {
         segment[0] = (uint8_t)(counter << 2);
         if (send(self->fd, segment, sizeof segment, MSG_NOSIGNAL) > 0) {
-            self->n_sent++;
+            g_atomic_int_inc(&self->n_sent);
         }
     }
     return NULL;
@@ -389,18 +392,86 @@ test_endless(void)
     g_autoptr(PdProgress) other = pd_progress_new(LOG_ID + 1, &none);
     const uint64_t bad_link = pd_reader_open_link(bench.reader, other);
     Flood mad = { .fd = add_stream(bench.reader, bad_link, PD_STREAM_LIVE) };
-    GThread *thread = g_thread_new("flood", flood, &mad);
+    GThread *threads[4];
+    for (size_t i = 0; i < G_N_ELEMENTS(threads); i++) {
+        threads[i] = g_thread_new("flood", flood, &mad);
+    }
     for (uint32_t number = 1; number <= 500; number++) {
         send_record(&bench, PD_STREAM_LIVE, number, PEN_BODY_SAMPLES);
     }
     bench_wait(&bench, 500, PD_READER_NOISE, 1);
     g_atomic_int_set(&mad.stop, 1);
-    g_thread_join(thread);
-    g_assert_cmpuint(mad.n_sent, >, 500);
+    for (size_t i = 0; i < G_N_ELEMENTS(threads); i++) {
+        g_thread_join(threads[i]);
+    }
+    g_assert_cmpint(mad.n_sent, >, 500);
     g_assert_cmpuint(pd_progress_count_missing(bench.progress, 1, 500), ==, 0);
     g_assert_cmpuint(pd_reader_get_counts(bench.reader, bench.link)->n_malformed, ==, 0);
     g_assert_cmpuint(pd_reader_get_counts(bench.reader, bad_link)->n_malformed, >=, 1000);
     close(mad.fd);
+    bench_close(&bench);
+}
+
+#define N_TORRENT 512u /* twice what the reader remembers, so that none is a repetition */
+
+typedef struct {
+    int fd;
+    gint stop;
+    uint64_t log_id;
+} Torrent;
+
+static gpointer
+pour(gpointer data)
+{
+    Torrent *self = data;
+    g_autofree uint8_t *segments = g_malloc(N_TORRENT * (PEN_RECORD_MAX + 1));
+    size_t n_bytes[N_TORRENT];
+
+    for (uint32_t i = 0; i < N_TORRENT; i++) {
+        n_bytes[i] = encode_of(
+            self->log_id, i + 1, PEN_BODY_SAMPLES, segments + i * (PEN_RECORD_MAX + 1) + 1);
+    }
+    for (uint32_t i = 0; g_atomic_int_get(&self->stop) == 0; i++) {
+        uint8_t *segment = segments + i % N_TORRENT * (PEN_RECORD_MAX + 1);
+
+        segment[0] = (uint8_t)(i << 2 | PEN_SEGMENT_FIRST | PEN_SEGMENT_LAST);
+        while (send(self->fd, segment, n_bytes[i % N_TORRENT] + 1, MSG_NOSIGNAL) < 0 &&
+               g_atomic_int_get(&self->stop) == 0) {
+            g_usleep(20);
+        }
+    }
+    return NULL;
+}
+
+/* A pen that is always ready and costs time has its share and no more. */
+static void
+test_torrent(void)
+{
+    Bench bench;
+    PenRanges none;
+    const uint64_t log_id = LOG_ID + 1;
+
+    bench_open(&bench, 10);
+    bench.store.slow_log_id = log_id;
+    pen_ranges_init(&none);
+    g_autoptr(PdProgress) other = pd_progress_new(log_id, &none);
+    const uint64_t other_link = pd_reader_open_link(bench.reader, other);
+    Torrent torrent = { .fd = add_stream(bench.reader, other_link, PD_STREAM_LIVE),
+                        .log_id = log_id };
+    GThread *thread = g_thread_new("torrent", pour, &torrent);
+    g_usleep(100000);
+    for (uint32_t number = 1; number <= 100; number++) {
+        send_record(&bench, PD_STREAM_LIVE, number, PEN_BODY_SAMPLES);
+    }
+    bench_wait(&bench, 100, PD_READER_RECORD, 0);
+    /* It was read, too. */
+    for (int i = 0; i < 5000 && pd_progress_count_missing(other, 1, N_TORRENT) > 0; i++) {
+        g_usleep(1000);
+    }
+    g_assert_cmpuint(pd_progress_count_missing(other, 1, N_TORRENT), ==, 0);
+    g_atomic_int_set(&torrent.stop, 1);
+    g_thread_join(thread);
+    close(torrent.fd);
     bench_close(&bench);
 }
 
@@ -457,6 +528,7 @@ main(int argc, char **argv)
     g_test_add_func("/reader/garbage", test_garbage);
     g_test_add_func("/reader/drain", test_drain);
     g_test_add_func("/reader/endless", test_endless);
+    g_test_add_func("/reader/torrent", test_torrent);
     g_test_add_func("/reader/full-store", test_full_store);
     g_test_add_func("/reader/close-link", test_close_link);
     return g_test_run();
