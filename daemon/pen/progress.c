@@ -2,14 +2,17 @@
  * SPDX-License-Identifier: MIT
  *
  * The numbers of one log under a lock. What the store refused for want of room is never
- * added here, so it stays a gap and is asked for again (F4).
+ * added here, so it stays a gap and is asked for again (F4). Not GLib's lock, which
+ * ThreadSanitizer cannot see.
  */
 #include "pen/progress.h"
+
+#include <pthread.h>
 
 struct PdProgress {
     gint n_refs; /* atomic */
     uint64_t log_id;
-    GMutex lock; /* of all below */
+    pthread_mutex_t lock; /* of all below */
     PenRanges known;
     uint32_t newest;      /* that exists, as far as anybody said */
     uint32_t newest_seen; /* of the records taken */
@@ -23,7 +26,7 @@ pd_progress_new(uint64_t log_id, PenRanges *settled)
 
     self->n_refs = 1;
     self->log_id = log_id;
-    g_mutex_init(&self->lock);
+    pthread_mutex_init(&self->lock, NULL);
     self->known = *settled;
     pen_ranges_init(settled);
     if (self->known.n_ranges > 0) {
@@ -47,7 +50,7 @@ pd_progress_unref(PdProgress *self)
         return;
     }
     pen_ranges_clear(&self->known);
-    g_mutex_clear(&self->lock);
+    pthread_mutex_destroy(&self->lock);
     g_free(self);
 }
 
@@ -60,7 +63,7 @@ pd_progress_get_log_id(const PdProgress *self)
 bool
 pd_progress_take(PdProgress *self, const PenRecordHeader *header, bool is_session_end)
 {
-    g_mutex_lock(&self->lock);
+    pthread_mutex_lock(&self->lock);
     const bool is_newest = header->number >= self->newest_seen;
     const bool has_gap = header->number > self->newest_seen + 1u;
     (void)pen_ranges_add(&self->known, header->number, header->number);
@@ -69,41 +72,41 @@ pd_progress_take(PdProgress *self, const PenRecordHeader *header, bool is_sessio
         self->session = is_session_end ? 0 : header->session;
     }
     self->newest = MAX(self->newest, header->number);
-    g_mutex_unlock(&self->lock);
+    pthread_mutex_unlock(&self->lock);
     return is_newest && has_gap;
 }
 
 void
 pd_progress_settle(PdProgress *self, uint32_t first, uint32_t last)
 {
-    g_mutex_lock(&self->lock);
+    pthread_mutex_lock(&self->lock);
     (void)pen_ranges_add(&self->known, first, last);
-    g_mutex_unlock(&self->lock);
+    pthread_mutex_unlock(&self->lock);
 }
 
 void
 pd_progress_raise(PdProgress *self, uint32_t newest)
 {
-    g_mutex_lock(&self->lock);
+    pthread_mutex_lock(&self->lock);
     self->newest = MAX(self->newest, newest);
-    g_mutex_unlock(&self->lock);
+    pthread_mutex_unlock(&self->lock);
 }
 
 uint32_t
 pd_progress_get_newest(PdProgress *self)
 {
-    g_mutex_lock(&self->lock);
+    pthread_mutex_lock(&self->lock);
     const uint32_t newest = self->newest;
-    g_mutex_unlock(&self->lock);
+    pthread_mutex_unlock(&self->lock);
     return newest;
 }
 
 uint32_t
 pd_progress_get_session(PdProgress *self)
 {
-    g_mutex_lock(&self->lock);
+    pthread_mutex_lock(&self->lock);
     const uint32_t session = self->session;
-    g_mutex_unlock(&self->lock);
+    pthread_mutex_unlock(&self->lock);
     return session;
 }
 
@@ -111,9 +114,9 @@ bool
 pd_progress_first_missing(
     PdProgress *self, uint32_t first, uint32_t last, uint32_t n_max, PenRange *missing_out)
 {
-    g_mutex_lock(&self->lock);
+    pthread_mutex_lock(&self->lock);
     const bool found = pen_ranges_first_missing(&self->known, first, last, n_max, missing_out);
-    g_mutex_unlock(&self->lock);
+    pthread_mutex_unlock(&self->lock);
     return found;
 }
 
@@ -122,13 +125,13 @@ pd_progress_count_missing(PdProgress *self, uint32_t first, uint32_t last)
 {
     uint64_t n_missing = first > last ? 0 : (uint64_t)last - first + 1u;
 
-    g_mutex_lock(&self->lock);
+    pthread_mutex_lock(&self->lock);
     for (size_t i = 0; i < self->known.n_ranges && n_missing > 0; i++) {
         const uint32_t from = MAX(self->known.ranges[i].first, first);
         const uint32_t to = MIN(self->known.ranges[i].last, last);
 
         n_missing -= from <= to ? (uint64_t)to - from + 1u : 0;
     }
-    g_mutex_unlock(&self->lock);
+    pthread_mutex_unlock(&self->lock);
     return n_missing;
 }

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -58,7 +59,7 @@ struct PdReader {
     void *user_data;
     /* plain */
     PdReaderSink sink;
-    GMutex lock;
+    pthread_mutex_t lock;
     uint64_t last_id;
     uint32_t coalesce_ms;
     int epoll_fd;
@@ -94,12 +95,12 @@ push_item(PdReader *self, const PdReaderItem *item)
         memcpy(copy->bytes, item->bytes, item->n_bytes);
     }
     copy->item.bytes = copy->bytes;
-    g_mutex_lock(&self->lock);
+    pthread_mutex_lock(&self->lock);
     const bool has_room = !is_copy || self->items.length < ITEMS_MAX;
     if (has_room) {
         g_queue_push_tail(&self->items, copy);
     }
-    g_mutex_unlock(&self->lock);
+    pthread_mutex_unlock(&self->lock);
     if (!has_room) {
         self->n_dropped++;
         g_free(copy);
@@ -260,9 +261,9 @@ run_commands(PdReader *self)
 
     (void)!read(self->wake_fd, &n_wakes, sizeof n_wakes);
     for (;;) {
-        g_mutex_lock(&self->lock);
+        pthread_mutex_lock(&self->lock);
         Command *command = g_queue_pop_head(&self->commands);
-        g_mutex_unlock(&self->lock);
+        pthread_mutex_unlock(&self->lock);
         if (command == NULL) {
             return;
         }
@@ -274,9 +275,9 @@ run_commands(PdReader *self)
 static void
 wake_main(PdReader *self)
 {
-    g_mutex_lock(&self->lock);
+    pthread_mutex_lock(&self->lock);
     const bool has_items = self->items.length > 0;
-    g_mutex_unlock(&self->lock);
+    pthread_mutex_unlock(&self->lock);
     if (has_items) {
         g_source_set_ready_time(self->source, 0);
     }
@@ -339,13 +340,13 @@ on_items(gpointer user_data)
     PdReader *self = user_data;
 
     /* At most what is there now: more of it wakes main again. */
-    g_mutex_lock(&self->lock);
+    pthread_mutex_lock(&self->lock);
     guint n_items = self->items.length;
-    g_mutex_unlock(&self->lock);
+    pthread_mutex_unlock(&self->lock);
     for (; n_items > 0; n_items--) {
-        g_mutex_lock(&self->lock);
+        pthread_mutex_lock(&self->lock);
         g_autofree Item *item = g_queue_pop_head(&self->items);
-        g_mutex_unlock(&self->lock);
+        pthread_mutex_unlock(&self->lock);
         if (item != NULL && g_hash_table_contains(self->links, &item->item.link)) {
             self->sink(self->user_data, &item->item);
         }
@@ -370,9 +371,9 @@ push_command(PdReader *self, uint64_t id, Command command)
     *copy = command;
     pd_reader_link_ref(link);
     copy->link = link;
-    g_mutex_lock(&self->lock);
+    pthread_mutex_lock(&self->lock);
     g_queue_push_tail(&self->commands, copy);
-    g_mutex_unlock(&self->lock);
+    pthread_mutex_unlock(&self->lock);
     (void)!write(self->wake_fd, &one, sizeof one);
 }
 
@@ -388,7 +389,7 @@ pd_reader_new(PdStore *store, uint32_t coalesce_ms, PdReaderSink sink, void *use
     self->user_data = user_data;
     self->coalesce_ms = coalesce_ms;
     self->links = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, NULL);
-    g_mutex_init(&self->lock);
+    pthread_mutex_init(&self->lock, NULL);
     g_queue_init(&self->commands);
     g_queue_init(&self->items);
     self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -435,7 +436,7 @@ pd_reader_free(PdReader *self)
     g_hash_table_unref(self->links);
     close(self->epoll_fd);
     close(self->wake_fd);
-    g_mutex_clear(&self->lock);
+    pthread_mutex_destroy(&self->lock);
     g_free(self);
 }
 

@@ -14,13 +14,13 @@ pd_store_append(PdStore *self, uint64_t log_id, const uint8_t *record, size_t n_
         g_usleep(200);
         return true;
     }
-    g_mutex_lock(&self->lock);
+    pthread_mutex_lock(&self->lock);
     const bool has_room = !self->is_full;
     if (has_room) {
         self->n_appended++;
         self->last_log_id = log_id;
         self->last_number = (uint32_t)pen_wire_get(record + 6, 4);
     }
-    g_mutex_unlock(&self->lock);
+    pthread_mutex_unlock(&self->lock);
     return has_room;
 }

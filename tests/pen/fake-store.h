@@ -4,9 +4,11 @@
 
 #include "store/store.h"
 
+#include <pthread.h>
+
 /* A store that only counts what the reader and the backfill hand it. */
 struct PdStore {
-    GMutex lock;
+    pthread_mutex_t lock;
     uint64_t n_appended;
     uint64_t last_log_id;
     uint32_t last_number;

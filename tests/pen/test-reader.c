@@ -31,9 +31,9 @@ typedef struct {
 static uint64_t
 get_appended(Bench *bench)
 {
-    g_mutex_lock(&bench->store.lock);
+    pthread_mutex_lock(&bench->store.lock);
     const uint64_t n = bench->store.n_appended;
-    g_mutex_unlock(&bench->store.lock);
+    pthread_mutex_unlock(&bench->store.lock);
     return n;
 }
 
@@ -72,7 +72,7 @@ bench_open(Bench *bench, uint32_t coalesce_ms)
 
     *bench = (Bench){ 0 };
     pen_ranges_init(&none);
-    g_mutex_init(&bench->store.lock);
+    pthread_mutex_init(&bench->store.lock, NULL);
     bench->progress = pd_progress_new(LOG_ID, &none);
     bench->reader = pd_reader_new(&bench->store, coalesce_ms, on_item, bench);
     bench->link = pd_reader_open_link(bench->reader, bench->progress);
@@ -91,7 +91,7 @@ bench_close(Bench *bench)
             close(bench->fds[i]);
         }
     }
-    g_mutex_clear(&bench->store.lock);
+    pthread_mutex_destroy(&bench->store.lock);
 }
 
 static gboolean
@@ -487,9 +487,9 @@ test_full_store(void)
     bench_wait(&bench, 0, PD_READER_RECORD, 1);
     g_assert_cmpuint(pd_reader_get_counts(bench.reader, bench.link)->n_refused, ==, 1);
     g_assert_cmpuint(pd_progress_count_missing(bench.progress, 1, 1), ==, 1);
-    g_mutex_lock(&bench.store.lock);
+    pthread_mutex_lock(&bench.store.lock);
     bench.store.is_full = false;
-    g_mutex_unlock(&bench.store.lock);
+    pthread_mutex_unlock(&bench.store.lock);
     send_record(&bench, PD_STREAM_STORED, 1, PEN_BODY_SESSION_BEGIN);
     bench_wait(&bench, 1, PD_READER_RECORD, 2);
     g_assert_cmpuint(pd_progress_count_missing(bench.progress, 1, 1), ==, 0);
