@@ -112,7 +112,8 @@ to_us(const PenFold *self, uint64_t ticks)
     return pen_ticks_to_us(ticks, self->tick_unit);
 }
 
-static PenStatus
+/* False when it lies over a block before it. */
+static bool
 take_samples(PenFold *self, uint64_t tick, const PenSamples *samples)
 {
     const uint64_t start_us = to_us(self, tick);
@@ -120,8 +121,7 @@ take_samples(PenFold *self, uint64_t tick, const PenSamples *samples)
     uint64_t at_ticks = 0;
 
     if (start_us < self->covered_us) {
-        self->result.n_bad++;
-        return PEN_STATUS_BAD_BODY;
+        return false;
     }
     if (self->after_hole) {
         self->after_hole = false;
@@ -141,7 +141,7 @@ take_samples(PenFold *self, uint64_t tick, const PenSamples *samples)
     if (pen_pass_is_over(&self->pass, &self->config, end_us)) {
         close_pass(self);
     }
-    return PEN_STATUS_OK;
+    return true;
 }
 
 static void
@@ -176,7 +176,7 @@ take_begin(PenFold *self, uint64_t at_us, const PenBody *body)
     }
 }
 
-static PenStatus
+static bool
 take_body(PenFold *self, const PenRecordHeader *header, const PenBody *body)
 {
     const uint64_t at_us = to_us(self, header->tick);
@@ -217,7 +217,7 @@ take_body(PenFold *self, const PenRecordHeader *header, const PenBody *body)
     case PEN_BODY_HEAD:
         break;
     }
-    return PEN_STATUS_OK;
+    return true;
 }
 
 static void
@@ -235,6 +235,15 @@ take_number(PenFold *self, const PenRecordHeader *header)
     self->result.last = header->number;
 }
 
+/* What it said is lost, and may have been contact: to the passes around it, a hole. */
+static PenStatus
+take_bad(PenFold *self)
+{
+    self->result.n_bad++;
+    take_hole(self);
+    return PEN_STATUS_BAD_BODY;
+}
+
 PenStatus
 pen_fold_push(PenFold *self, const PenRecordHeader *header, const uint8_t *record, size_t n_record)
 {
@@ -243,19 +252,17 @@ pen_fold_push(PenFold *self, const PenRecordHeader *header, const uint8_t *recor
     take_number(self, header);
     const PenStatus status = pen_record_decode(record, n_record, &body);
     if (status != PEN_STATUS_OK) {
-        self->result.n_bad += status == PEN_STATUS_UNKNOWN ? 0u : 1u;
-        return status;
+        return status == PEN_STATUS_UNKNOWN ? status : take_bad(self);
     }
     if (header->boot != self->result.boot) {
         /* The reset's session-end is written in the next boot: its tick is not ours. */
         if (body.kind != PEN_BODY_SESSION_END) {
-            self->result.n_bad++;
-            return PEN_STATUS_BAD_BODY;
+            return take_bad(self);
         }
     } else if (to_us(self, header->tick) > self->latest_us) {
         self->latest_us = to_us(self, header->tick);
     }
-    return take_body(self, header, &body);
+    return take_body(self, header, &body) ? PEN_STATUS_OK : take_bad(self);
 }
 
 void

@@ -88,7 +88,8 @@ void pen_fold_begin(PenFold *self,
  * Feed the next record of the session: numbers must rise; a jump is a hole.
  *
  * Errors: BAD_BODY, UNKNOWN: counted in n_bad (BAD_BODY only) and skipped; the
- *         number still counts as present.
+ *         number still counts as present. A bad one is a hole to the passes
+ *         around it.
  */
 PenStatus pen_fold_push(PenFold *self,
                         const PenRecordHeader *header,

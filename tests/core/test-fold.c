@@ -444,6 +444,40 @@ test_nonsense(void)
     ref_result_clear(&got);
 }
 
+/* A block that cannot be read lies between two that can: one pass, and it says so. */
+static void
+test_unreadable(void)
+{
+    for (uint32_t i = 0; i < 2; i++) {
+        g_autoptr(GArray) records = g_array_new(FALSE, TRUE, sizeof(RefRecord));
+        RefRecord like = { .header = { .boot = 1, .tick = 1000 } };
+        PenBody body = { .kind = PEN_BODY_SESSION_BEGIN };
+        RefResult got;
+        append(records, &like, &body);
+        memset(&body, 0, sizeof body);
+        body.kind = PEN_BODY_SAMPLES;
+        body.samples.n = 1;
+        body.samples.interval_ticks = 400000;
+        body.samples.n_runs = 2;
+        body.samples.run_ticks[1] = 400000;
+        for (uint32_t k = 0; k < 3; k++) {
+            append(records, &like, &body);
+            like.header.tick += 400000;
+        }
+        g_autoptr(GArray) stored = store(records);
+        Stored *middle = &g_array_index(stored, Stored, 2);
+        /* Its first field is Samples; a length too far, or a kind of a later version. */
+        middle->bytes[PEN_RECORD_HEADER_SIZE + (i == 0 ? 1 : 0)] = 0x7a;
+        ref_result_init(&got);
+        fold_stored((const Stored *)(const void *)stored->data, stored->len, 0, &got);
+        g_assert_cmpuint(got.session.n_bad, ==, i == 0 ? 1 : 0);
+        g_assert_cmpuint(got.passes->len, ==, 1);
+        g_assert_cmpuint(g_array_index(got.passes, PenPass, 0).contact_us, ==, 800000);
+        g_assert_cmpint(g_array_index(got.passes, PenPass, 0).incomplete, ==, i == 0);
+        ref_result_clear(&got);
+    }
+}
+
 static void
 test_empty(void)
 {
@@ -478,6 +512,7 @@ main(int argc, char **argv)
     g_test_add_func("/fold/any-arrival", test_any_arrival);
     g_test_add_func("/fold/edges", test_edges);
     g_test_add_func("/fold/nonsense", test_nonsense);
+    g_test_add_func("/fold/unreadable", test_unreadable);
     g_test_add_func("/fold/empty", test_empty);
     g_test_add_func("/fold/definition", test_definition);
     return g_test_run();
