@@ -12,6 +12,7 @@
 #include <gio/gunixfdlist.h>
 
 #include <poll.h>
+#include <string.h>
 #include <unistd.h>
 
 #define ADAPTER      "/org/bluez/hci0"
@@ -77,15 +78,17 @@ refused(Bench *bench, const char *path, const char *interface, const char *metho
 }
 
 static void
-start(Bench *bench, const char *first, const char *second)
+start(Bench *bench, const char *options)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(GStrvBuilder) argv = g_strv_builder_new();
     bench->daemon = g_test_dbus_new(G_TEST_DBUS_NONE);
     g_test_dbus_up(bench->daemon);
     const char *address = g_test_dbus_get_bus_address(bench->daemon);
+    g_auto(GStrv) more = g_strsplit(options, " ", -1);
     g_strv_builder_add_many(
-        argv, g_getenv("PENSIM"), "--bus", address, "--pens=1", "--speed=50", first, second, NULL);
+        argv, g_getenv("PENSIM"), "--bus", address, "--pens=1", "--speed=50", NULL);
+    g_strv_builder_addv(argv, (const char **)(void *)more);
     g_auto(GStrv) words = g_strv_builder_end(argv);
     bench->sim =
         g_subprocess_newv((const char *const *)words, G_SUBPROCESS_FLAGS_STDOUT_PIPE, &error);
@@ -121,7 +124,7 @@ stop(Bench *bench)
 
 /* Path of the pen, once bluetoothd shows it. */
 static char *
-wait_for_device(Bench *bench)
+wait_for_device(Bench *bench, const char *adapter)
 {
     for (int64_t end = g_get_monotonic_time() + WAIT_US; g_get_monotonic_time() < end;) {
         g_autoptr(GVariant) reply =
@@ -131,7 +134,7 @@ wait_for_device(Bench *bench)
         const char *path = NULL;
         g_variant_iter_init(&iter, objects);
         while (g_variant_iter_next(&iter, "{&o@a{sa{sv}}}", &path, NULL)) {
-            if (g_str_has_prefix(path, ADAPTER "/dev_")) {
+            if (g_str_has_prefix(path, adapter) && strstr(path, "/dev_") != NULL) {
                 return g_strdup(path);
             }
         }
@@ -167,7 +170,7 @@ static char *
 find_and_connect(Bench *bench, bool pair)
 {
     g_variant_unref(call(bench, ADAPTER, "org.bluez.Adapter1", "StartDiscovery", NULL));
-    char *device = wait_for_device(bench);
+    char *device = wait_for_device(bench, ADAPTER);
     if (pair) {
         g_variant_unref(call(bench, device, DEVICE, "Pair", NULL));
         refused(bench, device, DEVICE, "Pair", "AlreadyExists");
@@ -269,7 +272,7 @@ static void
 test_report(void)
 {
     Bench bench = { 0 };
-    start(&bench, "--pairing=-1", "--mtu=64");
+    start(&bench, "--pairing=-1 --mtu=64");
     g_autofree char *device = find_and_connect(&bench, true);
     const int64_t end = g_get_monotonic_time() + WAIT_US;
     while (read_newest(&bench, device) < 40) {
@@ -327,7 +330,7 @@ static void
 test_debris(void)
 {
     Bench bench = { 0 };
-    start(&bench, "--bonded", "--debris=100");
+    start(&bench, "--bonded --debris=100");
     g_autofree char *device = find_and_connect(&bench, false);
     g_autofree char *stored = g_strconcat(device, STORED_CHRC, NULL);
     g_autoptr(GError) error = NULL;
@@ -368,10 +371,77 @@ static void
 test_no_pairing(void)
 {
     Bench bench = { 0 };
-    start(&bench, "--pairing=0", "--seed=2");
+    start(&bench, "--pairing=0 --seed=2");
     g_autofree char *device = find_and_connect(&bench, false);
     refused(&bench, device, DEVICE, "Pair", "AuthenticationFailed");
     g_assert_false(get_bool(&bench, device, DEVICE, "Bonded"));
+    stop(&bench);
+}
+
+/* A Connect to a pen that is not there takes its time and says what everything says (F11). */
+static int64_t
+fail_to_connect(Bench *bench, const char *device)
+{
+    const int64_t began = g_get_monotonic_time();
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) reply =
+        call_full(bench, device, DEVICE, "Connect", NULL, 8000, NULL, &error);
+    g_assert_null(reply);
+    g_autofree char *remote = g_dbus_error_get_remote_error(error);
+    g_assert_cmpstr(remote, ==, "org.bluez.Error.Failed");
+    g_assert_nonnull(strstr(error->message, "le-connection-abort-by-local"));
+    return g_get_monotonic_time() - began;
+}
+
+/* A bond belongs to its adapter (F6), and a linked pen is absent to every other one. */
+static void
+test_two_adapters(void)
+{
+    Bench bench = { 0 };
+    start(&bench, "--adapters=2 --pairing=-1 --absent-connect-ms=700");
+    g_variant_unref(call(&bench, "/org/bluez/hci1", "org.bluez.Adapter1", "StartDiscovery", NULL));
+    g_autofree char *other = wait_for_device(&bench, "/org/bluez/hci1");
+    g_autofree char *device = find_and_connect(&bench, true);
+    g_assert_true(get_bool(&bench, device, DEVICE, "Bonded"));
+    g_assert_false(get_bool(&bench, other, DEVICE, "Bonded"));
+    const int64_t first_us = fail_to_connect(&bench, other);
+    g_assert_cmpint(first_us, >=, 650000);
+    g_assert_cmpint(fail_to_connect(&bench, other), <, 400000);
+    g_variant_unref(call(&bench, device, DEVICE, "Disconnect", NULL));
+    wait_for(&bench, device, "Connected", false);
+    g_usleep(1000000); /* as long as a failure is remembered */
+    g_variant_unref(call(&bench, other, DEVICE, "Pair", NULL));
+    g_assert_true(get_bool(&bench, other, DEVICE, "Bonded"));
+    stop(&bench);
+}
+
+/* Nobody reads: the socket fills, what does not fit is gone, and RACP calls it a success. */
+static void
+test_full_socket(void)
+{
+    Bench bench = { 0 };
+    start(&bench, "--bonded --mtu=23 --rate=20000 --sessions=3 --speed=200");
+    g_autofree char *device = find_and_connect(&bench, false);
+    g_autofree char *stored = g_strconcat(device, STORED_CHRC, NULL);
+    g_autofree char *racp = g_strconcat(device, RACP_CHRC, NULL);
+    const int fd = acquire(&bench, stored);
+    const int64_t end = g_get_monotonic_time() + WAIT_US;
+    while (read_newest(&bench, device) < 300) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(10000);
+    }
+    g_variant_unref(call(&bench, racp, CHRC, "StartNotify", NULL));
+    write_report(&bench, device, 1, 300);
+    g_usleep(1000000);
+    uint32_t n_segments = 0;
+    uint8_t segment[600];
+    while (n_segments < 5000 && read(fd, segment, sizeof segment) > 0) {
+        n_segments++;
+    }
+    /* 300 records of six segments or so; a socket holds a few hundred (P1) */
+    g_assert_cmpuint(n_segments, >=, 100);
+    g_assert_cmpuint(n_segments, <, 1000);
+    close(fd);
     stop(&bench);
 }
 
@@ -382,5 +452,7 @@ main(int argc, char **argv)
     g_test_add_func("/pensim/report", test_report);
     g_test_add_func("/pensim/debris", test_debris);
     g_test_add_func("/pensim/no-pairing", test_no_pairing);
+    g_test_add_func("/pensim/two-adapters", test_two_adapters);
+    g_test_add_func("/pensim/full-socket", test_full_socket);
     return g_test_run();
 }
