@@ -12,7 +12,9 @@
 #include <gio/gunixfdlist.h>
 
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #define ADAPTER      "/org/bluez/hci0"
@@ -77,6 +79,13 @@ refused(Bench *bench, const char *path, const char *interface, const char *metho
     g_assert_cmpstr(remote, ==, full);
 }
 
+/* A test that fails leaves nothing running. */
+static void
+end_with_parent(gpointer user_data)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
 static void
 start(Bench *bench, const char *options)
 {
@@ -90,8 +99,10 @@ start(Bench *bench, const char *options)
         argv, g_getenv("PENSIM"), "--bus", address, "--pens=1", "--speed=50", NULL);
     g_strv_builder_addv(argv, (const char **)(void *)more);
     g_auto(GStrv) words = g_strv_builder_end(argv);
-    bench->sim =
-        g_subprocess_newv((const char *const *)words, G_SUBPROCESS_FLAGS_STDOUT_PIPE, &error);
+    g_autoptr(GSubprocessLauncher) launcher =
+        g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_PIPE);
+    g_subprocess_launcher_set_child_setup(launcher, end_with_parent, NULL, NULL);
+    bench->sim = g_subprocess_launcher_spawnv(launcher, (const char *const *)words, &error);
     g_assert_no_error(error);
     g_autoptr(GDataInputStream) out =
         g_data_input_stream_new(g_subprocess_get_stdout_pipe(bench->sim));
