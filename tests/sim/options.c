@@ -54,6 +54,7 @@ typedef struct {
     gint64 seed;
     int pens, adapters, sessions, passes, capacity, mtu, rate;
     int disconnect_every, absent, reboot_every, slow_racp, absent_connect, att;
+    int lose_bonds_after;
     int pairing, linger, hostile_pen;
     double speed, drop, bad_crc, holes, overtake, debris;
     gboolean clock_jump, wait_for_bond, bonded, no_bluez, verbose;
@@ -143,6 +144,13 @@ parse_raw(Raw *r, char ***argv, GError **error)
           NULL },
         { "wait-for-bond", 0, 0, G_OPTION_ARG_NONE, &r->wait_for_bond, "treat once bonded", NULL },
         { "bonded", 0, 0, G_OPTION_ARG_NONE, &r->bonded, "bonded from the start", NULL },
+        { "lose-bonds-after",
+          0,
+          0,
+          G_OPTION_ARG_INT,
+          &r->lose_bonds_after,
+          "forget every bond, once, that long after the first",
+          "MS" },
         { "pairing",
           0,
           0,
@@ -235,13 +243,13 @@ check_words(const Raw *r, SimOptions *self, GError **error)
 static bool
 check_numbers(const Raw *r, GError **error)
 {
-    const bool ok = r->pens >= 0 && r->pens <= 250 && r->adapters >= 0 && r->adapters <= 16 &&
-                    r->sessions >= 0 && r->sessions <= 100000 && r->passes >= 0 &&
-                    r->passes <= 1000 && r->capacity >= 8 && r->mtu >= 23 && r->mtu <= 517 &&
-                    r->rate >= 1 && r->speed > 0.0 && r->speed <= 1000.0 &&
-                    r->disconnect_every >= 0 && r->absent >= 0 && r->reboot_every >= 0 &&
-                    r->slow_racp >= 0 && r->absent_connect >= 0 && r->att >= 0 &&
-                    r->pairing >= -1 && r->linger >= -1 && r->hostile_pen >= 0;
+    const bool ok =
+        r->pens >= 0 && r->pens <= 250 && r->adapters >= 0 && r->adapters <= 16 &&
+        r->sessions >= 0 && r->sessions <= 100000 && r->passes >= 0 && r->passes <= 1000 &&
+        r->capacity >= 8 && r->mtu >= 23 && r->mtu <= 517 && r->rate >= 1 && r->speed > 0.0 &&
+        r->speed <= 1000.0 && r->disconnect_every >= 0 && r->absent >= 0 && r->reboot_every >= 0 &&
+        r->slow_racp >= 0 && r->absent_connect >= 0 && r->att >= 0 && r->lose_bonds_after >= 0 &&
+        r->pairing >= -1 && r->linger >= -1 && r->hostile_pen >= 0;
     if (!ok) {
         g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "a number is out of range");
     }
@@ -273,6 +281,7 @@ take(SimOptions *self, Raw *r)
     self->absent_ms = (uint32_t)r->absent;
     self->reboot_every_ms = (uint32_t)r->reboot_every;
     self->slow_racp_ms = (uint32_t)r->slow_racp;
+    self->lose_bonds_ms = (uint32_t)r->lose_bonds_after;
     self->absent_connect_ms = (uint32_t)r->absent_connect;
     self->att_ms = (uint32_t)r->att;
     self->clock_jump = r->clock_jump;

@@ -53,6 +53,7 @@ typedef struct {
     uint32_t absent_ms; /* out of range after each such disconnection */
     uint32_t reboot_every_ms;
     uint32_t slow_racp_ms;
+    uint32_t lose_bonds_ms; /* after the first bond; 0 never (F11) */
     uint32_t absent_connect_ms;
     uint32_t att_ms; /* round trip of one ATT request */
     bool clock_jump;

@@ -239,9 +239,27 @@ treat(SimPen *self, int64_t mono_us)
     }
 }
 
+/* A pen that was reset to its factory state, or ran out of room for bonds (F11). */
+static void
+lose_bonds(SimPen *self, int64_t mono_us)
+{
+    if (self->options->lose_bonds_ms == 0 || self->lost_bonds || self->bonds->len == 0) {
+        return;
+    }
+    if (self->lose_bonds_at_us == 0) {
+        self->lose_bonds_at_us = mono_us + (int64_t)self->options->lose_bonds_ms * 1000;
+    } else if (mono_us >= self->lose_bonds_at_us) {
+        self->lost_bonds = true;
+        sim_pen_say(self, "lost its bonds", self->bonds->len);
+        sim_pen_drop_bonds(self);
+        sim_pen_drop_link(self);
+    }
+}
+
 void
 sim_pen_tick(SimPen *self, int64_t mono_us)
 {
+    lose_bonds(self, mono_us);
     if (self->booting_until_us != 0) {
         if (mono_us < self->booting_until_us) {
             return;

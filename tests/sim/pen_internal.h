@@ -45,6 +45,8 @@ struct SimPen {
     int64_t booting_until_us; /* 0: on */
     int64_t away_until_us;
     int64_t pairing_until_us;
+    int64_t lose_bonds_at_us; /* 0: not bonded yet */
+    bool lost_bonds;
     bool started; /* treatments may begin */
     bool done;
     uint32_t session; /* open one, 0 none */

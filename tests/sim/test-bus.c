@@ -426,6 +426,30 @@ test_two_adapters(void)
     stop(&bench);
 }
 
+/* Only the gateway still has the key: every link comes up and falls at once (F11). */
+static void
+test_lost_bond(void)
+{
+    Bench bench = { 0 };
+    start(&bench, "--pairing=-1 --lose-bonds-after=1000");
+    g_autofree char *device = find_and_connect(&bench, true);
+    wait_for(&bench, device, "Connected", false);
+    for (int i = 0; i < 3; i++) {
+        g_variant_unref(call(&bench, device, DEVICE, "Connect", NULL));
+        wait_for(&bench, device, "Connected", false);
+        g_assert_false(get_bool(&bench, device, DEVICE, "ServicesResolved"));
+        g_assert_true(get_bool(&bench, device, DEVICE, "Bonded"));
+    }
+    refused(&bench, device, DEVICE, "Pair", "AlreadyExists");
+    g_variant_unref(
+        call(&bench, ADAPTER, "org.bluez.Adapter1", "RemoveDevice", g_variant_new("(o)", device)));
+    g_autofree char *again = wait_for_device(&bench, ADAPTER);
+    g_variant_unref(call(&bench, again, DEVICE, "Pair", NULL));
+    wait_for(&bench, again, "ServicesResolved", true);
+    g_assert_cmpuint(read_newest(&bench, again), >, 0);
+    stop(&bench);
+}
+
 /* Nobody reads: the socket fills, what does not fit is gone, and RACP calls it a success. */
 static void
 test_full_socket(void)
@@ -465,5 +489,6 @@ main(int argc, char **argv)
     g_test_add_func("/pensim/no-pairing", test_no_pairing);
     g_test_add_func("/pensim/two-adapters", test_two_adapters);
     g_test_add_func("/pensim/full-socket", test_full_socket);
+    g_test_add_func("/pensim/lost-bond", test_lost_bond);
     return g_test_run();
 }
