@@ -56,6 +56,8 @@ copy_samples(const Pentel__V1__Samples *message, PenSamples *out)
     out->interval_ticks = message->interval_ticks;
     out->n = (uint32_t)n;
     out->n_runs = (uint32_t)n_runs;
+    out->rate_unknown = message->n_rate_delta_dhz == 0;
+    out->load_unknown = message->n_load_delta_permille == 0;
     for (size_t i = 0; i < n_runs; i++) {
         out->run_ticks[i] = message->contact_runs_ticks[i];
     }

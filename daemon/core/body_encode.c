@@ -48,9 +48,9 @@ fill_samples(Scratch *scratch)
     scratch->samples.interval_ticks = samples->interval_ticks;
     scratch->samples.n_depth_delta_um = samples->n;
     scratch->samples.depth_delta_um = scratch->depth_deltas;
-    scratch->samples.n_rate_delta_dhz = samples->n;
+    scratch->samples.n_rate_delta_dhz = samples->rate_unknown ? 0 : samples->n;
     scratch->samples.rate_delta_dhz = scratch->rate_deltas;
-    scratch->samples.n_load_delta_permille = samples->n;
+    scratch->samples.n_load_delta_permille = samples->load_unknown ? 0 : samples->n;
     scratch->samples.load_delta_permille = scratch->load_deltas;
     scratch->samples.n_contact_runs_ticks = samples->n_runs;
     scratch->samples.contact_runs_ticks = samples->run_ticks;

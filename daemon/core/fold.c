@@ -101,8 +101,7 @@ take_contact_samples(PenFold *self,
     for (uint64_t i = (run_start_ticks + interval - 1) / interval;
          i < samples->n && i * interval < run_end_ticks;
          i++) {
-        pen_tally_add(
-            &self->pass.tally, samples->depth_um[i], samples->rate_dhz[i], samples->interval_ticks);
+        pen_tally_add(&self->pass.tally, samples, (uint32_t)i);
     }
 }
 

@@ -40,6 +40,7 @@ typedef struct {
     bool has_punctures;
     uint64_t punctures; /* estimate: rate x contact x needles */
     bool incomplete;    /* a hole touches it */
+    bool has_rate;      /* else rate_mhz is 0 and says nothing, as punctures does */
 } PenPass;
 
 typedef struct {

@@ -54,16 +54,19 @@ pen_pass_close(PenPassUnderWay *self, const PenFoldConfig *config, PenPass *pass
         return false;
     }
     const uint32_t rate_mhz = pen_tally_rate_mhz(&self->tally);
+    const bool has_rate = self->tally.n_rated > 0;
+    const bool has_punctures = self->has_needles && has_rate;
     *pass_out = (PenPass){
         .start_us = self->start_us,
         .elapsed_us = self->contact_end_us - self->start_us,
         .contact_us = self->contact_us,
         .depth = pen_tally_depth(&self->tally),
         .rate_mhz = rate_mhz,
-        .has_punctures = self->has_needles,
+        .has_punctures = has_punctures,
         .punctures =
-            self->has_needles ? estimate_punctures(rate_mhz, self->contact_us, self->needles) : 0,
+            has_punctures ? estimate_punctures(rate_mhz, self->contact_us, self->needles) : 0,
         .incomplete = self->incomplete,
+        .has_rate = has_rate,
     };
     return true;
 }

@@ -58,6 +58,8 @@ typedef struct {
     uint16_t load_permille[PEN_SAMPLES_MAX];
     uint32_t n_runs;
     uint32_t run_ticks[PEN_CONTACT_RUNS_MAX]; /* lifted, contact, lifted, ... */
+    bool rate_unknown;                        /* not measured: rate_dhz is all 0 */
+    bool load_unknown;
 } PenSamples;
 
 /* A decoded body: plain data without pointers, about 3 KiB. */

@@ -16,13 +16,16 @@ pen_tally_reset(PenTally *self)
 }
 
 void
-pen_tally_add(PenTally *self, uint16_t depth_um, uint16_t rate_dhz, uint32_t interval_ticks)
+pen_tally_add(PenTally *self, const PenSamples *samples, uint32_t i)
 {
-    self->counts[depth_um]++;
+    const uint32_t interval_ticks = samples->interval_ticks;
+
+    self->counts[samples->depth_um[i]]++;
     self->n_samples++;
     self->weight_ticks += interval_ticks;
-    self->weighted_um += (uint64_t)depth_um * interval_ticks;
-    self->rate_sum_dhz += rate_dhz;
+    self->weighted_um += (uint64_t)samples->depth_um[i] * interval_ticks;
+    self->n_rated += samples->rate_unknown ? 0u : 1u;
+    self->rate_sum_dhz += samples->rate_dhz[i];
 }
 
 void
@@ -34,6 +37,7 @@ pen_tally_merge(PenTally *self, const PenTally *other)
     self->n_samples += other->n_samples;
     self->weight_ticks += other->weight_ticks;
     self->weighted_um += other->weighted_um;
+    self->n_rated += other->n_rated;
     self->rate_sum_dhz += other->rate_sum_dhz;
 }
 
@@ -73,8 +77,8 @@ pen_tally_depth(const PenTally *self)
 uint32_t
 pen_tally_rate_mhz(const PenTally *self)
 {
-    if (self->n_samples == 0) {
+    if (self->n_rated == 0) {
         return 0;
     }
-    return (uint32_t)((self->rate_sum_dhz * MHZ_PER_DHZ + self->n_samples / 2) / self->n_samples);
+    return (uint32_t)((self->rate_sum_dhz * MHZ_PER_DHZ + self->n_rated / 2) / self->n_rated);
 }

@@ -11,6 +11,7 @@
 typedef struct {
     uint32_t counts[PEN_DEPTH_MAX_UM + 1];
     uint64_t n_samples;
+    uint64_t n_rated; /* of them, with a rate */
     uint64_t weight_ticks;
     uint64_t weighted_um;
     uint64_t rate_sum_dhz;
@@ -18,8 +19,8 @@ typedef struct {
 
 void pen_tally_reset(PenTally *self);
 
-/** Count one sample. @depth_um: at most PEN_DEPTH_MAX_UM. */
-void pen_tally_add(PenTally *self, uint16_t depth_um, uint16_t rate_dhz, uint32_t interval_ticks);
+/** Count sample @i of a block. */
+void pen_tally_add(PenTally *self, const PenSamples *samples, uint32_t i);
 
 /** Add all of @other. */
 void pen_tally_merge(PenTally *self, const PenTally *other);
@@ -27,5 +28,5 @@ void pen_tally_merge(PenTally *self, const PenTally *other);
 /** Order statistics as fold.h defines them; invalid when nothing was counted. */
 PenDepth pen_tally_depth(const PenTally *self);
 
-/** Mean rate in millihertz, rounded half up; 0 when nothing was counted. */
+/** Mean rate in millihertz, rounded half up; 0 when none was counted. */
 uint32_t pen_tally_rate_mhz(const PenTally *self);

@@ -125,6 +125,14 @@ gen_samples(Gen *self, PenSamples *samples)
         samples->rate_dhz[i] = calm ? (uint16_t)(i % 60u) : gen_sample(self, 10000);
         samples->load_permille[i] = calm ? 0 : gen_sample(self, 2000);
     }
+    samples->rate_unknown = gen_percent(self, 20);
+    samples->load_unknown = calm || gen_percent(self, 20);
+    if (samples->rate_unknown) {
+        memset(samples->rate_dhz, 0, sizeof samples->rate_dhz);
+    }
+    if (samples->load_unknown) {
+        memset(samples->load_permille, 0, sizeof samples->load_permille);
+    }
     gen_runs(self, samples);
 }
 

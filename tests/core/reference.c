@@ -20,6 +20,7 @@ typedef struct {
     bool has_needles;
     uint32_t needles;
     GArray *depths; /* owned; uint32_t, of the samples in it */
+    uint64_t n_rated;
     uint64_t rate_sum_dhz;
     Wide weighted_um;
     uint64_t weight_ticks;
@@ -76,6 +77,7 @@ collect(const PenSamples *samples, uint64_t from_ticks, uint64_t to_ticks, Conta
         if (at_ticks >= from_ticks && at_ticks < to_ticks) {
             const uint32_t depth_um = samples->depth_um[i];
             g_array_append_val(out->depths, depth_um);
+            out->n_rated += samples->rate_unknown ? 0u : 1u;
             out->rate_sum_dhz += samples->rate_dhz[i];
             out->weighted_um += (Wide)depth_um * samples->interval_ticks;
             out->weight_ticks += samples->interval_ticks;
@@ -266,6 +268,7 @@ close_group(const Known *known,
     const Contact *last = &g_array_index(known->contacts, Contact, to);
     Wide weighted_um = 0;
     uint64_t weight_ticks = 0;
+    uint64_t n_rated = 0;
     uint64_t rate_sum_dhz = 0;
     PenPass pass = { .start_us = first->start_us, .elapsed_us = last->end_us - first->start_us };
 
@@ -275,6 +278,7 @@ close_group(const Known *known,
         g_array_append_vals(depths, contact->depths->data, contact->depths->len);
         weighted_um += contact->weighted_um;
         weight_ticks += contact->weight_ticks;
+        n_rated += contact->n_rated;
         rate_sum_dhz += contact->rate_sum_dhz;
     }
     out->session.all_contact_us += pass.contact_us;
@@ -285,10 +289,11 @@ close_group(const Known *known,
     whole->weighted_um += weighted_um;
     whole->weight_ticks += weight_ticks;
     pass.depth = measure(depths, weighted_um, weight_ticks);
-    if (depths->len > 0) {
-        pass.rate_mhz = (uint32_t)((200u * rate_sum_dhz + depths->len) / (2u * depths->len));
+    pass.has_rate = n_rated > 0;
+    if (pass.has_rate) {
+        pass.rate_mhz = (uint32_t)((200u * rate_sum_dhz + n_rated) / (2u * n_rated));
     }
-    pass.has_punctures = first->has_needles;
+    pass.has_punctures = first->has_needles && pass.has_rate;
     if (pass.has_punctures) {
         const Wide strokes = (Wide)pass.rate_mhz * pass.contact_us * first->needles;
         pass.punctures = (uint64_t)((strokes + 500000000u) / 1000000000u);

@@ -96,6 +96,7 @@ assert_same_pass(const PenPass *a, const PenPass *b)
     g_assert_cmpint(a->has_punctures, ==, b->has_punctures);
     g_assert_cmpuint(a->punctures, ==, b->punctures);
     g_assert_cmpint(a->incomplete, ==, b->incomplete);
+    g_assert_cmpint(a->has_rate, ==, b->has_rate);
 }
 
 static void
@@ -212,9 +213,11 @@ draw_samples(Gen *gen, uint32_t tick_unit, PenSamples *out)
     const uint32_t more = sum == 0 ? out->n : (out->n - rest) % out->n;
     out->run_ticks[out->n_runs - 1u] += more;
     out->interval_ticks = (uint32_t)((sum + more) / out->n);
+    out->rate_unknown = gen_percent(gen, 40);
+    out->load_unknown = true;
     for (uint32_t i = 0; i < out->n; i++) {
         out->depth_um[i] = (uint16_t)gen_range(gen, 0, gen_percent(gen, 5) ? 4095 : 300);
-        out->rate_dhz[i] = (uint16_t)gen_range(gen, 0, 10000);
+        out->rate_dhz[i] = (uint16_t)(out->rate_unknown ? 0 : gen_range(gen, 0, 10000));
     }
 }
 

@@ -29,11 +29,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_data)
     if (pen_record_decode(record, n_record, &body) != PEN_STATUS_OK) {
         return 0;
     }
-    /* Rates that were left out become zeros, which may not fit any more. */
     const PenStatus status = pen_record_encode(&header, &body, again, sizeof again, &n_again);
-    if (status == PEN_STATUS_NO_SPACE && body.kind == PEN_BODY_SAMPLES) {
-        return 0;
-    }
     FUZZ_REQUIRE(status == PEN_STATUS_OK);
     FUZZ_REQUIRE(pen_record_decode(again, n_again, &back) == PEN_STATUS_OK);
     FUZZ_REQUIRE(memcmp(&body, &back, sizeof body) == 0);
