@@ -164,8 +164,9 @@ static const CtlCommand commands[] = {
       COMMON | FILTER | CTL_HAS(STATE) | CTL_HAS(TEXT) | CTL_HAS(LIMIT) | CTL_HAS(ALL) |
           CTL_HAS(CURSOR),
       "the recorded sessions, newest first",
-      "Lists sessions in the order in which they arrived here, the newest first. Depths are "
-      "in millimetres; a start marked ~ is uncertain by more than a minute.",
+      "Lists sessions in the order in which they arrived here, the newest first. Depth is the "
+      "median in millimetres, MAX the deepest; a start marked ~ is uncertain by more than a "
+      "minute.",
       "pentelctl sessions --pen PT-0001 --since yesterday",
       ctl_sessions },
     { "show",

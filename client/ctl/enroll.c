@@ -62,8 +62,8 @@ print_pen(CtlRun *run, GVariant *pen)
         cli_text_escape(address != NULL ? address : "unknown", run->out.has_utf8);
     g_string_append_printf(out,
                            "Enrolled.\n  serial   %s\n  address  %s\n"
-                           "Compare both with the label on the pen; if they differ, type: "
-                           "pentelctl forget %s\n",
+                           "Compare both with the label on the pen. If they differ, type:\n"
+                           "  pentelctl forget %s\n",
                            shown_serial,
                            shown_address,
                            shown_serial);

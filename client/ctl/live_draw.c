@@ -144,14 +144,14 @@ append_strip_of(Frame *frame, const CtlLivePen *pen)
 static void
 append_short(Frame *frame, const CtlLivePen *pen)
 {
-    g_autofree char *text =
-        g_strdup_printf("%-10s %-10s %s depth %.2f mm",
-                        pen->serial,
-                        pen->state != NULL ? pen->state : "unknown",
-                        pen->has_contact ? "touching" : "lifted  ",
-                        pen->has_contact ? (double)MAX(pen->depth_um, 0) / 1000 : 0.0);
+    g_autoptr(GString) text = g_string_new(NULL);
 
-    append_line(frame, colour_of(pen), text);
+    g_string_append_printf(
+        text, "%-10s %-10s", pen->serial, pen->state != NULL ? pen->state : "unknown");
+    if (pen->has_contact && pen->depth_um >= 0) {
+        g_string_append_printf(text, " touching %.2f mm", (double)pen->depth_um / 1000);
+    }
+    append_line(frame, colour_of(pen), text->str);
 }
 
 static void

@@ -22,7 +22,7 @@ static const CliColumn columns[] = {
     { .title = "STARTED" },
     { .title = "LENGTH", .is_right = true },
     { .title = "PASSES", .is_right = true },
-    { .title = "MEDIAN", .is_right = true },
+    { .title = "DEPTH mm", .is_right = true },
     { .title = "MAX", .is_right = true },
     { .title = "STATE" },
     { .title = "CONTACT", .is_right = true, .is_optional = true },

@@ -21,7 +21,7 @@ static const CliColumn pass_columns[] = {
     { .title = "AT" },
     { .title = "LENGTH", .is_right = true },
     { .title = "CONTACT", .is_right = true },
-    { .title = "MEDIAN", .is_right = true },
+    { .title = "DEPTH mm", .is_right = true },
     { .title = "P95", .is_right = true },
     { .title = "MAX", .is_right = true },
     { .title = "RATE Hz", .is_right = true, .is_optional = true },
@@ -48,6 +48,17 @@ append_line(GString *out, const CliTerm *term, const char *label, const char *te
                                i == 0 ? label : "",
                                cli_term_colour(term, CLI_COLOUR_NONE),
                                i == 0 ? parts[i] : g_strchug(parts[i]));
+    }
+}
+
+/* A note may have lines of its own. */
+static void
+append_note(GString *out, const CliTerm *term, const char *note)
+{
+    g_auto(GStrv) lines = note != NULL ? g_strsplit(note, "\n", -1) : NULL;
+
+    for (gsize i = 0; lines != NULL && lines[i] != NULL; i++) {
+        append_line(out, term, i == 0 ? "note" : "", lines[i]);
     }
 }
 
@@ -239,7 +250,7 @@ append_header(GString *out, const CliTerm *term, GVariant *session)
     append_line(out, term, "zones", zones);
     append_line(out, term, "patient", cli_dict_get_text(session, "patient"));
     append_line(out, term, "operator", cli_dict_get_text(session, "operator"));
-    append_line(out, term, "note", cli_dict_get_text(session, "note"));
+    append_note(out, term, cli_dict_get_text(session, "note"));
     append_line(out, term, "continues", continues);
     append_items(out, term, session, "settings", "depth dial", describe_setting);
     append_items(out, term, session, "cartridges", "cartridge", describe_cartridge);

@@ -36,19 +36,18 @@ on_open_timeout(gpointer user_data)
     return G_SOURCE_REMOVE;
 }
 
-/* A bus that accepts and then says nothing must not hold the user up. */
+/* A bus that accepts and then says nothing must not hold the user up. The connection tells
+ * of its end in the context in which it was made: the one that verbs run. */
 static GDBusConnection *
 connect_within(const char *address, GError **error)
 {
-    g_autoptr(GMainContext) context = g_main_context_new();
-    g_autoptr(GMainLoop) loop = g_main_loop_new(context, FALSE);
+    g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
     g_autoptr(GCancellable) cancellable = g_cancellable_new();
     g_autoptr(GSource) timeout = g_timeout_source_new(OPEN_TIMEOUT_MS);
     Opening opening = { .loop = loop };
 
     g_source_set_callback(timeout, on_open_timeout, cancellable, NULL);
-    g_source_attach(timeout, context);
-    g_main_context_push_thread_default(context);
+    g_source_attach(timeout, NULL);
     g_dbus_connection_new_for_address(address,
                                       G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
                                           G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
@@ -57,7 +56,6 @@ connect_within(const char *address, GError **error)
                                       on_open,
                                       &opening);
     g_main_loop_run(loop);
-    g_main_context_pop_thread_default(context);
     g_source_destroy(timeout);
     if (opening.error != NULL) {
         g_propagate_error(error, opening.error);

@@ -10,7 +10,8 @@
  *     cut     die after so many bytes of it
  *     hold    keep the pipe open after the file, until the reader goes
  *     line_ms wait so long between its lines
- * Groups "Pen PATH" hold a pen's properties (reply), "names" lists other names to own.
+ * Groups "Pen PATH" hold a pen's properties (reply), "names" lists other names to own, and
+ * "clock" says by synced what systemd-timedated would.
  * Calls are printed to standard output. SIGHUP reads the scenario again and says that
  * pens changed.
  */
@@ -166,6 +167,11 @@ on_get(GDBusConnection *connection,
     Fake *fake = user_data;
     g_autofree char *group = g_strdup_printf("Pen %s", path);
 
+    if (strcmp(property, "NTPSynchronized") == 0) {
+        return g_variant_new_boolean(
+            g_key_file_get_boolean(fake->scenario, "clock", "synced", NULL));
+    }
+
     if (!g_key_file_has_group(fake->scenario, group)) {
         return NULL;
     }
@@ -175,15 +181,35 @@ on_get(GDBusConnection *connection,
 
 static const GDBusInterfaceVTable vtable = { .method_call = on_call, .get_property = on_get };
 
-static void export(Fake *fake, const char *path, const char *interface)
+static void
+export_from(Fake *fake, GDBusNodeInfo *node, const char *path, const char *interface)
 {
     g_autoptr(GError) error = NULL;
-    GDBusInterfaceInfo *info = g_dbus_node_info_lookup_interface(fake->info, interface);
+    GDBusInterfaceInfo *info = g_dbus_node_info_lookup_interface(node, interface);
 
     if (info == NULL || g_dbus_connection_register_object(
                             fake->connection, path, info, &vtable, fake, NULL, &error) == 0) {
         g_printerr("%s on %s: %s\n", interface, path, error != NULL ? error->message : "unknown");
         _exit(2);
+    }
+}
+
+static void
+export_at(Fake *fake, const char *path, const char *interface)
+{
+    export_from(fake, fake->info, path, interface);
+}
+
+static void
+export_clock(Fake *fake)
+{
+    g_autoptr(GDBusNodeInfo) info = g_dbus_node_info_new_for_xml(
+        "<node><interface name='org.freedesktop.timedate1'>"
+        "<property name='NTPSynchronized' type='b' access='read'/></interface></node>",
+        NULL);
+
+    if (g_key_file_has_group(fake->scenario, "clock")) {
+        export_from(fake, info, "/org/freedesktop/timedate1", "org.freedesktop.timedate1");
     }
 }
 
@@ -194,7 +220,7 @@ export_pens(Fake *fake)
 
     for (gsize i = 0; groups[i] != NULL; i++) {
         if (g_str_has_prefix(groups[i], "Pen ")) {
-            export(fake, groups[i] + 4, "org.pentel.Pen1");
+            export_at(fake, groups[i] + 4, "org.pentel.Pen1");
         }
     }
 }
@@ -276,9 +302,10 @@ main(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN);
     load(&fake);
-    export(&fake, "/org/pentel/manager", "org.pentel.Manager1");
-    export(&fake, "/org/pentel/manager", "org.pentel.Log1");
+    export_at(&fake, "/org/pentel/manager", "org.pentel.Manager1");
+    export_at(&fake, "/org/pentel/manager", "org.pentel.Log1");
     export_pens(&fake);
+    export_clock(&fake);
     own_names(&fake);
     g_bus_own_name_on_connection(
         fake.connection, "org.pentel", G_BUS_NAME_OWNER_FLAGS_NONE, on_name, NULL, NULL, NULL);

@@ -123,7 +123,8 @@ HEALTH = """{'version': <'0.1.0'>, 'store_id': <'5d0b8f0e-6f0c-4a55-9a51-0f6a1c1
 def scenario():
     """Groups of a gateway that is well; a test changes what it is about."""
     return {
-        "names": {"own": "org.bluez;"},
+        "names": {"own": "org.bluez;org.freedesktop.timedate1;"},
+        "clock": {"synced": "true"},
         "Health": {"reply": f"({HEALTH},)"},
         "ListPens": {"reply": f"({PENS},)"},
         "ListSessions": {"reply": f"([{SESSION}}}, {LOSSY}}}, {BARE}}}], '')"},
@@ -153,14 +154,24 @@ class Bench:
         self.bus = None
         self.fake = None
         self.log = self.directory / "calls"
+        self.log_start = 0
+        self.is_started = False
 
     def __enter__(self):
         self.file("samples.jsonl", samples())
         self.file("empty", "")
         config = f"--config-file={SOURCE / 'tests/bus/private.conf'}"
         self.bus = subprocess.Popen(["dbus-daemon", "--nofork", "--print-address", config],
-                                    stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
+                                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                    text=True, stdin=subprocess.DEVNULL)
         self.env["DBUS_SYSTEM_BUS_ADDRESS"] = self.bus.stdout.readline().strip()
+        if self.is_started:
+            self.start_fake()
+        return self
+
+    def start(self):
+        """To be entered with the fake already there."""
+        self.is_started = True
         return self
 
     def __exit__(self, kind, error, trace):
