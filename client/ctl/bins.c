@@ -38,13 +38,14 @@ join_neighbours(CtlBins *self)
     const uint32_t n_joined = (self->n_used + 1) / 2;
 
     for (uint32_t i = 0; i < n_joined; i++) {
-        CtlBin joined = self->bins[2 * i];
-        if (2 * i + 1 < self->n_used) {
-            merge(&joined, &self->bins[2 * i + 1]);
+        const size_t first = (size_t)i * 2;
+        CtlBin joined = self->bins[first];
+        if (first + 1 < self->n_used) {
+            merge(&joined, &self->bins[first + 1]);
         }
         self->bins[i] = joined;
     }
-    memset(&self->bins[n_joined], 0, (CTL_BINS_N - n_joined) * sizeof(CtlBin));
+    memset(&self->bins[n_joined], 0, (size_t)(CTL_BINS_N - n_joined) * sizeof(CtlBin));
     self->n_used = n_joined;
     self->bin_us *= 2;
 }

@@ -77,7 +77,7 @@ bin_at(const CtlChart *self, int x, int n)
 static uint64_t
 column_bits(const Layout *layout, const CtlBin *bin)
 {
-    const uint64_t n_points = (uint64_t)(layout->n_rows * layout->n_down);
+    const uint64_t n_points = (uint64_t)layout->n_rows * (uint64_t)layout->n_down;
     const uint64_t top_um =
         (uint64_t)layout->step_um * (uint64_t)(layout->n_rows / layout->rows_a_step);
     uint64_t bits = 0;
@@ -139,25 +139,32 @@ trim(GString *out)
     g_string_append_c(out, '\n');
 }
 
+/* One character of the plot from its one or two columns of points. */
+static void
+append_cell(const Layout *layout, const uint64_t *bits, int row, GString *out)
+{
+    if (layout->has_utf8) {
+        append_braille(out, bits[0] >> (row * DOTS_PER_ROW), bits[1] >> (row * DOTS_PER_ROW));
+    } else {
+        g_string_append_c(out, (bits[0] >> row & 1) != 0 ? '#' : ' ');
+    }
+}
+
 static void
 append_plot(const CtlChart *self, const Layout *layout, GString *out)
 {
     const int n_points = layout->n_columns * layout->n_across;
-    g_autofree uint64_t *bits = g_new0(uint64_t, (gsize)n_points + 1);
+    g_autoptr(GArray) points = g_array_sized_new(FALSE, FALSE, sizeof(uint64_t), (guint)n_points);
 
     for (int x = 0; x < n_points; x++) {
         const CtlBin bin = bin_at(self, x, n_points);
-        bits[x] = column_bits(layout, &bin);
+        const uint64_t bits = column_bits(layout, &bin);
+        g_array_append_val(points, bits);
     }
     for (int row = layout->n_rows - 1; row >= 0; row--) {
         append_label(out, layout, row);
         for (int x = 0; x < n_points; x += layout->n_across) {
-            if (layout->has_utf8) {
-                append_braille(
-                    out, bits[x] >> (row * DOTS_PER_ROW), bits[x + 1] >> (row * DOTS_PER_ROW));
-            } else {
-                g_string_append_c(out, (bits[x] >> row & 1) != 0 ? '#' : ' ');
-            }
+            append_cell(layout, &g_array_index(points, uint64_t, x), row, out);
         }
         trim(out);
     }
@@ -189,6 +196,15 @@ column_of(const CtlChart *self, const Layout *layout, uint64_t time_us)
     return CLAMP(column, 0, layout->n_columns - 1);
 }
 
+/* Over what stands there, without an end of its own. */
+static void
+put(char *at, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        *at++ = *text;
+    }
+}
+
 /* A pass that begins where an earlier one's number stands goes unnumbered. */
 static void
 append_passes(const CtlChart *self, const Layout *layout, GString *out)
@@ -208,7 +224,7 @@ append_passes(const CtlChart *self, const Layout *layout, GString *out)
             row[x] = '-';
         }
         if (first >= free_from && first + n_number <= layout->n_columns) {
-            memcpy(row + first, number, (gsize)n_number);
+            put(row + first, number);
             free_from = MAX(first + n_number, last) + 1;
         }
     }
@@ -247,22 +263,22 @@ static void
 append_axis(const CtlChart *self, const Layout *layout, GString *out)
 {
     const uint64_t step_us = time_step_us(self->length_us, MAX(layout->n_columns / 10, 1));
-    g_autofree char *labels = g_strnfill((gsize)layout->n_columns + 16, ' ');
-    g_autofree bool *ticks = g_new0(bool, (gsize)layout->n_columns);
+    g_autofree char *labels = g_strnfill((gsize)layout->n_columns, ' ');
+    g_autofree char *ticks = g_strnfill((gsize)layout->n_columns, ' ');
 
     for (uint64_t time_us = 0; time_us < self->length_us; time_us += step_us) {
         const int column = column_of(self, layout, time_us);
         g_autofree char *label = time_label(time_us);
-        ticks[column] = true;
+        ticks[column] = '+';
         if (column + (int)strlen(label) <= layout->n_columns) {
-            memcpy(labels + column, label, strlen(label));
+            put(labels + column, label);
         }
     }
     g_string_append_printf(out, "%*s%s", LABEL_COLUMNS - 1, "", layout->has_utf8 ? "└" : "+");
     for (int x = 0; x < layout->n_columns; x++) {
         const char *line = layout->has_utf8 ? "─" : "-";
         const char *tick = layout->has_utf8 ? "┴" : "+";
-        g_string_append(out, ticks[x] ? tick : line);
+        g_string_append(out, ticks[x] == '+' ? tick : line);
     }
     g_string_append_printf(out, "\n%*s%s", LABEL_COLUMNS, "min:s ", labels);
     trim(out);

@@ -265,12 +265,12 @@ check_pens(CtlFindings *findings, CtlRun *run)
 static void
 check_clock(CtlFindings *findings, CtlRun *run)
 {
+    static const CliBusTarget target = {
+        "org.freedesktop.timedate1", "/org/freedesktop/timedate1", CLI_BUS_PROPERTIES, "Get"
+    };
     g_autoptr(GVariant) reply =
         cli_bus_call_other(run->bus,
-                           "org.freedesktop.timedate1",
-                           "/org/freedesktop/timedate1",
-                           CLI_BUS_PROPERTIES,
-                           "Get",
+                           &target,
                            g_variant_new("(ss)", "org.freedesktop.timedate1", "NTPSynchronized"),
                            "(v)",
                            SERVICE_TIMEOUT_MS,

@@ -77,11 +77,9 @@ show_enrolled(CtlRun *run, GVariant *reply)
     const char *path = NULL;
 
     g_variant_get(reply, "(&o)", &path);
+    const CliBusTarget target = { CLI_BUS_NAME, path, CLI_BUS_PROPERTIES, "GetAll" };
     g_autoptr(GVariant) properties = cli_bus_call_other(run->bus,
-                                                        CLI_BUS_NAME,
-                                                        path,
-                                                        CLI_BUS_PROPERTIES,
-                                                        "GetAll",
+                                                        &target,
                                                         g_variant_new("(s)", CLI_BUS_PEN1),
                                                         "(a{sv})",
                                                         CLI_BUS_TIMEOUT_MS,

@@ -88,8 +88,8 @@ main(int argc, char **argv)
 {
     CtlRun run = { 0 };
 
-    setlocale(LC_ALL, "");
-    signal(SIGPIPE, SIG_IGN);
+    (void)setlocale(LC_ALL, "");
+    (void)signal(SIGPIPE, SIG_IGN);
     const CtlExit exit_code = run_command_line(&run, argc, argv);
     cli_bus_free(run.bus);
     ctl_args_clear(&run.args);

@@ -125,7 +125,7 @@ CtlExit
 ctl_show_chart(CtlRun *run, GVariant *session, GString *out)
 {
     const char *id = cli_dict_get_text(session, "id");
-    g_autofree Samples *samples = g_new0(Samples, 1);
+    Samples samples = { 0 };
     CtlStream stream = { .fd = -1 };
 
     if (id == NULL) {
@@ -135,12 +135,12 @@ ctl_show_chart(CtlRun *run, GVariant *session, GString *out)
     if (exit_code != CTL_EXIT_OK) {
         return exit_code;
     }
-    ctl_bins_init(&samples->bins);
-    const bool is_whole = read_samples(samples, stream.fd) && ctl_stream_is_whole(&stream, run);
+    ctl_bins_init(&samples.bins);
+    const bool is_whole = read_samples(&samples, stream.fd) && ctl_stream_is_whole(&stream, run);
     ctl_stream_clear(&stream);
-    if (samples->bins.n_used > 0) {
+    if (samples.bins.n_used > 0) {
         g_string_append_c(out, '\n');
-        draw(samples, session, &run->out, out);
+        draw(&samples, session, &run->out, out);
     }
     if (!is_whole) {
         g_string_append(out, "The chart is cut off: penteld ended while it was read.\n");

@@ -97,6 +97,27 @@ cli_bus_get_connection(CliBus *self)
 }
 
 GVariant *
+cli_bus_call_other(CliBus *self,
+                   const CliBusTarget *target,
+                   GVariant *arguments,
+                   const char *reply_type,
+                   int timeout_ms,
+                   GError **error)
+{
+    return g_dbus_connection_call_sync(self->connection,
+                                       target->service,
+                                       target->path,
+                                       target->interface,
+                                       target->method,
+                                       arguments,
+                                       G_VARIANT_TYPE(reply_type),
+                                       G_DBUS_CALL_FLAGS_NONE,
+                                       timeout_ms,
+                                       NULL,
+                                       error);
+}
+
+GVariant *
 cli_bus_call(CliBus *self,
              const char *interface,
              const char *method,
@@ -105,15 +126,9 @@ cli_bus_call(CliBus *self,
              int timeout_ms,
              GError **error)
 {
-    return cli_bus_call_other(self,
-                              CLI_BUS_NAME,
-                              CLI_BUS_MANAGER,
-                              interface,
-                              method,
-                              arguments,
-                              reply_type,
-                              timeout_ms,
-                              error);
+    const CliBusTarget target = { CLI_BUS_NAME, CLI_BUS_MANAGER, interface, method };
+
+    return cli_bus_call_other(self, &target, arguments, reply_type, timeout_ms, error);
 }
 
 GVariant *
@@ -153,42 +168,15 @@ cli_bus_call_fd(CliBus *self,
     return *fd_out < 0 ? NULL : g_steal_pointer(&reply);
 }
 
-GVariant *
-cli_bus_call_other(CliBus *self,
-                   const char *service,
-                   const char *path,
-                   const char *interface,
-                   const char *method,
-                   GVariant *arguments,
-                   const char *reply_type,
-                   int timeout_ms,
-                   GError **error)
-{
-    return g_dbus_connection_call_sync(self->connection,
-                                       service,
-                                       path,
-                                       interface,
-                                       method,
-                                       arguments,
-                                       G_VARIANT_TYPE(reply_type),
-                                       G_DBUS_CALL_FLAGS_NONE,
-                                       timeout_ms,
-                                       NULL,
-                                       error);
-}
-
 char *
 cli_bus_dup_owner(CliBus *self)
 {
-    g_autoptr(GVariant) reply = cli_bus_call_other(self,
-                                                   "org.freedesktop.DBus",
-                                                   "/org/freedesktop/DBus",
-                                                   "org.freedesktop.DBus",
-                                                   "GetNameOwner",
-                                                   g_variant_new("(s)", CLI_BUS_NAME),
-                                                   "(s)",
-                                                   OWNER_TIMEOUT_MS,
-                                                   NULL);
+    static const CliBusTarget target = {
+        "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetNameOwner"
+    };
+    g_autoptr(GVariant) reply = cli_bus_call_other(
+        self, &target, g_variant_new("(s)", CLI_BUS_NAME), "(s)", OWNER_TIMEOUT_MS, NULL);
+
     if (reply == NULL) {
         return NULL;
     }

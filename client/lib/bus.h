@@ -56,12 +56,17 @@ GVariant *cli_bus_call_fd(CliBus *self,
                           int *fd_out,
                           GError **error);
 
-/** Call any object of any service. As cli_bus_call(). */
+/* A method of any object of any service. */
+typedef struct {
+    const char *service;
+    const char *path;
+    const char *interface;
+    const char *method;
+} CliBusTarget;
+
+/** Call a method of another object. As cli_bus_call(). */
 GVariant *cli_bus_call_other(CliBus *self,
-                             const char *service,
-                             const char *path,
-                             const char *interface,
-                             const char *method,
+                             const CliBusTarget *target,
                              GVariant *arguments,
                              const char *reply_type,
                              int timeout_ms,

@@ -60,7 +60,7 @@ wait_for_signal(gpointer data)
     if (guard->path != NULL) {
         unlink(guard->path);
     }
-    signal(number, SIG_DFL);
+    (void)signal(number, SIG_DFL);
     pthread_sigmask(SIG_UNBLOCK, &guard->signals, NULL);
     kill(getpid(), number);
     return NULL;
@@ -114,29 +114,6 @@ open_beside(CliFile *self, mode_t mode, GError **error)
     return true;
 }
 
-CliFile *
-cli_file_new(const char *path, GError **error)
-{
-    g_autoptr(CliFile) self = g_new0(CliFile, 1);
-    char *real = realpath(path, NULL);
-    struct stat info = { .st_mode = S_IFREG | 0600 };
-
-    self->fd = -1;
-    self->path = g_strdup(real != NULL ? real : path);
-    free(real);
-    if (stat(self->path, &info) != 0 && errno != ENOENT) {
-        set_errno(error, "writing", path, errno);
-        return NULL;
-    }
-    if (S_ISDIR(info.st_mode)) {
-        set_errno(error, "writing", path, EISDIR);
-        return NULL;
-    }
-    const bool is_open = S_ISREG(info.st_mode) ? open_beside(self, info.st_mode & 0777, error)
-                                               : open_as_it_is(self, error);
-    return is_open ? g_steal_pointer(&self) : NULL;
-}
-
 /* From here on the signal thread has nothing to remove. */
 static void
 disarm(CliFile *self)
@@ -149,12 +126,9 @@ disarm(CliFile *self)
     g_mutex_unlock(&self->guard->lock);
 }
 
-void
-cli_file_free(CliFile *self)
+static void
+clear(CliFile *self)
 {
-    if (self == NULL) {
-        return;
-    }
     if (self->fd >= 0) {
         close(self->fd);
     }
@@ -164,6 +138,36 @@ cli_file_free(CliFile *self)
     disarm(self);
     g_free(self->temporary);
     g_free(self->path);
+}
+
+CliFile *
+cli_file_new(const char *path, GError **error)
+{
+    CliFile draft = { .fd = -1 };
+    char *real = realpath(path, NULL);
+    struct stat info = { .st_mode = S_IFREG | 0600 };
+
+    draft.path = g_strdup(real != NULL ? real : path);
+    free(real);
+    if (stat(draft.path, &info) != 0 && errno != ENOENT) {
+        set_errno(error, "writing", path, errno);
+    } else if (S_ISDIR(info.st_mode)) {
+        set_errno(error, "writing", path, EISDIR);
+    } else if (S_ISREG(info.st_mode) ? open_beside(&draft, info.st_mode & 0777, error)
+                                     : open_as_it_is(&draft, error)) {
+        return g_memdup2(&draft, sizeof draft);
+    }
+    clear(&draft);
+    return NULL;
+}
+
+void
+cli_file_free(CliFile *self)
+{
+    if (self == NULL) {
+        return;
+    }
+    clear(self);
     g_free(self);
 }
 

@@ -58,35 +58,43 @@ read_unicode(char *at, char **write)
     return at;
 }
 
+/* Reads the escape at the backslash @at; NULL when it is none. */
+static char *
+read_escape(char *at, char **write)
+{
+    static const char escapes[] = "\"\\/bfnrt";
+    static const char meanings[] = "\"\\/\b\f\n\r\t";
+    const char *escape = at[1] != '\0' ? strchr(escapes, at[1]) : NULL;
+
+    if (at[1] == 'u') {
+        return read_unicode(at + 2, write);
+    }
+    if (escape == NULL) {
+        return NULL;
+    }
+    *(*write)++ = meanings[escape - escapes];
+    return at + 2;
+}
+
 /* Reads the text that begins behind a quote, in place; NULL when it does not end. */
 static char *
 read_text(char *at, const char **text_out)
 {
-    static const char escapes[] = "\"\\/bfnrt";
-    static const char meanings[] = "\"\\/\b\f\n\r\t";
     char *write = at;
 
     *text_out = at;
-    while (*at != '"') {
+    while (at != NULL && *at != '"') {
         if (*at == '\0') {
             return NULL;
         }
-        if (*at != '\\') {
-            *write++ = *at++;
-            continue;
-        }
-        const char *escape = at[1] != '\0' ? strchr(escapes, at[1]) : NULL;
-        if (escape != NULL) {
-            *write++ = meanings[escape - escapes];
-            at += 2;
-        } else if (at[1] == 'u') {
-            at = read_unicode(at + 2, &write);
-            if (at == NULL) {
-                return NULL;
-            }
+        if (*at == '\\') {
+            at = read_escape(at, &write);
         } else {
-            return NULL;
+            *write++ = *at++;
         }
+    }
+    if (at == NULL) {
+        return NULL;
     }
     *write = '\0';
     return at + 1;

@@ -7,6 +7,7 @@
 #include "lib/json.h"
 
 #include "lib/dict.h"
+#include "lib/text.h"
 
 #include <math.h>
 
@@ -14,7 +15,7 @@ static void
 append_quoted(GString *out, const char *text)
 {
     g_string_append_c(out, '"');
-    for (; *text != '\0'; text = g_utf8_next_char(text)) {
+    for (; *text != '\0'; text = cli_text_next(text)) {
         const gunichar c = g_utf8_get_char(text);
         if (c == '"' || c == '\\') {
             g_string_append_c(out, '\\');

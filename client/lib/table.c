@@ -40,6 +40,7 @@ cli_table_new(const CliColumn *columns)
     while (columns[self->n_columns].title != NULL) {
         self->n_columns++;
     }
+    g_assert(self->n_columns > 0 && self->n_columns <= CLI_TABLE_COLUMNS_MAX);
     self->cells = g_array_new(FALSE, FALSE, sizeof(Cell));
     g_array_set_clear_func(self->cells, clear_cell);
     return self;
@@ -106,29 +107,35 @@ drop_optional(const CliTable *self, int limit, int *widths)
     }
 }
 
+/* The widest column that may still be cut, NULL when there is none. */
+static int *
+find_widest(const CliTable *self, int *widths)
+{
+    int *widest = NULL;
+
+    for (guint i = 0; i < self->n_columns; i++) {
+        const bool is_wider = widest == NULL || widths[i] > *widest;
+        if (self->columns[i].is_flexible && widths[i] > FLEXIBLE_WIDTH_MIN && is_wider) {
+            widest = &widths[i];
+        }
+    }
+    return widest;
+}
+
 static void
 cut_flexible(const CliTable *self, int limit, int *widths)
 {
-    while (total_width(self, widths) > limit) {
-        int *widest = NULL;
-        for (guint i = 0; i < self->n_columns; i++) {
-            if (self->columns[i].is_flexible && widths[i] > FLEXIBLE_WIDTH_MIN &&
-                (widest == NULL || widths[i] > *widest)) {
-                widest = &widths[i];
-            }
-        }
-        if (widest == NULL) {
-            return;
-        }
+    int *widest = find_widest(self, widths);
+
+    while (widest != NULL && total_width(self, widths) > limit) {
         *widest -= 1;
+        widest = find_widest(self, widths);
     }
 }
 
-static int *
-measure(const CliTable *self, int limit)
+static void
+measure(const CliTable *self, int limit, int *widths)
 {
-    int *widths = g_new0(int, self->n_columns);
-
     for (guint i = 0; i < self->n_columns; i++) {
         widths[i] = cli_text_width(self->columns[i].title);
         for (guint row = 0; row < n_rows(self); row++) {
@@ -137,7 +144,6 @@ measure(const CliTable *self, int limit)
     }
     drop_optional(self, limit, widths);
     cut_flexible(self, limit, widths);
-    return widths;
 }
 
 static void
@@ -149,17 +155,22 @@ append_spaces(GString *out, int n)
 }
 
 static void
-append_cell(GString *out, const CliTerm *term, const Cell *cell, const CliColumn *column, int width)
+append_cell(GString *out,
+            const CliTerm *term,
+            const char *whole,
+            CliColour colour,
+            const CliColumn *column,
+            int width)
 {
-    g_autofree char *text = cli_text_fit(cell->text, width, term->has_utf8);
+    g_autofree char *text = cli_text_fit(whole, width, term->has_utf8);
     const int pad = width - cli_text_width(text);
 
     append_spaces(out, column->is_right ? pad : 0);
-    if (cell->colour != CLI_COLOUR_NONE) {
-        g_string_append(out, cli_term_colour(term, cell->colour));
+    if (colour != CLI_COLOUR_NONE) {
+        g_string_append(out, cli_term_colour(term, colour));
     }
     g_string_append(out, text);
-    if (cell->colour != CLI_COLOUR_NONE) {
+    if (colour != CLI_COLOUR_NONE) {
         g_string_append(out, cli_term_colour(term, CLI_COLOUR_NONE));
     }
     append_spaces(out, column->is_right ? 0 : pad);
@@ -175,19 +186,25 @@ end_line(GString *out)
     g_string_append_c(out, '\n');
 }
 
+/* Row @row, or the titles when it is negative. */
 static void
-append_row(
-    const CliTable *self, const CliTerm *term, const int *widths, const Cell *cells, GString *out)
+append_row(const CliTable *self, const CliTerm *term, const int *widths, int row, GString *out)
 {
     bool is_first = true;
 
     for (guint i = 0; i < self->n_columns; i++) {
+        const CliColumn *column = &self->columns[i];
         if (widths[i] == 0) {
             continue;
         }
         append_spaces(out, is_first ? 0 : GAP_COLUMNS);
         is_first = false;
-        append_cell(out, term, &cells[i], &self->columns[i], widths[i]);
+        if (row < 0) {
+            append_cell(out, term, column->title, CLI_COLOUR_BOLD, column, widths[i]);
+        } else {
+            const Cell *cell = cell_at(self, (guint)row, i);
+            append_cell(out, term, cell->text, cell->colour, column, widths[i]);
+        }
     }
     end_line(out);
 }
@@ -195,21 +212,14 @@ append_row(
 void
 cli_table_render(const CliTable *self, const CliTerm *term, GString *out)
 {
-    if (n_rows(self) == 0) {
+    int widths[CLI_TABLE_COLUMNS_MAX] = { 0 };
+    const int n = (int)n_rows(self);
+
+    if (n == 0) {
         return;
     }
-    g_autofree int *widths = measure(self, term->n_columns);
-    g_autofree Cell *titles = g_new0(Cell, self->n_columns);
-
-    for (guint i = 0; i < self->n_columns; i++) {
-        titles[i].text = g_strdup(self->columns[i].title);
-        titles[i].colour = CLI_COLOUR_BOLD;
-    }
-    append_row(self, term, widths, titles, out);
-    for (guint i = 0; i < self->n_columns; i++) {
-        g_free(titles[i].text);
-    }
-    for (guint row = 0; row < n_rows(self); row++) {
-        append_row(self, term, widths, cell_at(self, row, 0), out);
+    measure(self, term->n_columns, widths);
+    for (int row = -1; row < n; row++) {
+        append_row(self, term, widths, row, out);
     }
 }

@@ -19,7 +19,10 @@ typedef struct {
 
 typedef struct CliTable CliTable;
 
-/** Make an empty table. @columns: static, ended by a NULL title. Owns: cli_table_free(). */
+#define CLI_TABLE_COLUMNS_MAX 16
+
+/** Make an empty table. @columns: static, at most 16, ended by a NULL title. Owns:
+ * cli_table_free(). */
 CliTable *cli_table_new(const CliColumn *columns);
 void cli_table_free(CliTable *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CliTable, cli_table_free)

@@ -34,6 +34,12 @@ append_escape(GString *out, gunichar c)
     }
 }
 
+const char *
+cli_text_next(const char *text)
+{
+    return text + g_utf8_skip[(unsigned char)*text];
+}
+
 char *
 cli_text_escape(const char *text, bool utf8)
 {
@@ -51,7 +57,7 @@ cli_text_escape(const char *text, bool utf8)
         } else {
             append_escape(out, c);
         }
-        text = g_utf8_next_char(text);
+        text = cli_text_next(text);
     }
     return g_string_free(out, FALSE);
 }
@@ -70,7 +76,7 @@ cli_text_width(const char *text)
 {
     int width = 0;
 
-    for (; *text != '\0'; text = g_utf8_next_char(text)) {
+    for (; *text != '\0'; text = cli_text_next(text)) {
         width += char_width(g_utf8_get_char(text));
     }
     return width;
@@ -84,7 +90,7 @@ cli_text_fit(const char *text, int width, bool utf8)
     }
     const char *ellipsis = utf8 ? "…" : "~";
     const char *end = text;
-    for (int used = 0; *end != '\0'; end = g_utf8_next_char(end)) {
+    for (int used = 0; *end != '\0'; end = cli_text_next(end)) {
         used += char_width(g_utf8_get_char(end));
         if (used > width - 1) {
             break;
@@ -95,27 +101,36 @@ cli_text_fit(const char *text, int width, bool utf8)
     return g_strconcat(head, width > 0 ? ellipsis : "", NULL);
 }
 
+typedef unsigned Costs[DISTANCE_MAX_LENGTH + 1][DISTANCE_MAX_LENGTH + 1];
+
+/* Cheapest way from the first i characters of a to the first j of b. */
+static unsigned
+edit_cost(Costs cost, const char *a, gsize i, const char *b, gsize j)
+{
+    if (i == 0 || j == 0) {
+        return (unsigned)(i + j);
+    }
+    const unsigned kept = cost[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+    const unsigned best = MIN(kept, MIN(cost[i - 1][j], cost[i][j - 1]) + 1);
+    if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+        return MIN(best, cost[i - 2][j - 2] + 1);
+    }
+    return best;
+}
+
 unsigned
 cli_text_distance(const char *a, const char *b)
 {
     const gsize n_a = strlen(a);
     const gsize n_b = strlen(b);
-    unsigned cost[DISTANCE_MAX_LENGTH + 1][DISTANCE_MAX_LENGTH + 1];
+    Costs cost;
 
     if (n_a > DISTANCE_MAX_LENGTH || n_b > DISTANCE_MAX_LENGTH) {
         return G_MAXUINT;
     }
     for (gsize i = 0; i <= n_a; i++) {
         for (gsize j = 0; j <= n_b; j++) {
-            if (i == 0 || j == 0) {
-                cost[i][j] = (unsigned)(i + j);
-                continue;
-            }
-            const unsigned swap_in = cost[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
-            cost[i][j] = MIN(swap_in, MIN(cost[i - 1][j], cost[i][j - 1]) + 1);
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
-                cost[i][j] = MIN(cost[i][j], cost[i - 2][j - 2] + 1);
-            }
+            cost[i][j] = edit_cost(cost, a, i, b, j);
         }
     }
     return cost[n_a][n_b];

@@ -19,6 +19,9 @@
  */
 char *cli_text_escape(const char *text, bool utf8);
 
+/** The next character of UTF-8; as g_utf8_next_char(), which loses the const. Owns: as @text. */
+const char *cli_text_next(const char *text);
+
 /** Columns that @text takes on a terminal: wide characters two, combining ones none. */
 int cli_text_width(const char *text);
 

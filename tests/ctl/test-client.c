@@ -253,7 +253,7 @@ test_json(void)
     cli_json_dict_uint(&json, dict, "minus");
     cli_json_dict_text(&json, dict, "empty");
     cli_json_dict_double(&json, dict, "d");
-    cli_json_double(&json, "nan", NAN);
+    cli_json_double(&json, "nan", (double)NAN);
     cli_json_open(&json, "a", '[');
     cli_json_bool(&json, NULL, true);
     cli_json_null(&json, NULL);
