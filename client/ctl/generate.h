@@ -10,7 +10,7 @@
  */
 CtlExit ctl_generate(CtlRun *run);
 
-/** Append the verbs and their options as a part of pentelctl(1). */
+/** Append pentelctl(1). */
 void ctl_generate_man(GString *out);
 
 /** Append the completion for bash. */

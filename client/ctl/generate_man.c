@@ -1,10 +1,11 @@
 /* SPDX-FileCopyrightText: The Pentel authors
  * SPDX-License-Identifier: MIT
  *
- * The part of pentelctl(1) that follows from the command table; what stands around it is
- * in pentelctl.1.head and pentelctl.1.tail.
+ * pentelctl(1): verbs and options from the command table; what stands around them is in
+ * pentelctl.1.head and pentelctl.1.tail.
  */
 #include "ctl/generate.h"
+#include "pentelctl-pages.h"
 
 /* Dashes that are typed are minus signs, or they cannot be copied from the page. */
 static void
@@ -65,12 +66,26 @@ append_verb(GString *out, const CtlCommand *command)
     append_prose(out, command->example);
 }
 
+static void
+append_page(GString *out, const char *name)
+{
+    g_autofree char *path = g_strconcat("/org/pentel/ctl/", name, NULL);
+    g_autoptr(GBytes) bytes = g_resource_lookup_data(
+        pentelctl_pages_get_resource(), path, G_RESOURCE_LOOKUP_FLAGS_NONE, NULL);
+    gsize n = 0;
+    const char *text = bytes != NULL ? g_bytes_get_data(bytes, &n) : "";
+
+    g_string_append_len(out, text, (gssize)n);
+}
+
 void
 ctl_generate_man(GString *out)
 {
     guint n = 0;
     const CtlCommand *commands = ctl_command_list(&n);
 
+    pentelctl_pages_register_resource();
+    append_page(out, "pentelctl.1.head");
     g_string_append(out, ".SH VERBS\n");
     for (guint i = 0; i < n; i++) {
         append_verb(out, &commands[i]);
@@ -79,4 +94,6 @@ ctl_generate_man(GString *out)
     append_option(out, ctl_option_get(CTL_OPTION_HELP));
     append_option(out, ctl_option_get(CTL_OPTION_JSON));
     append_option(out, ctl_option_get(CTL_OPTION_VERSION));
+    append_page(out, "pentelctl.1.tail");
+    pentelctl_pages_unregister_resource();
 }
