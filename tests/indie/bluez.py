@@ -243,11 +243,15 @@ class Link:
     def __init__(self, device):
         self.device, self.mtu = device, device.mtu
         self.chars = {}
-        self.lost = 0
+        self.n_sent = self.lost = 0
 
     def send(self, uuid, data):
         char = self.chars.get(uuid)
-        if char and uuid == wire.RACP and not self.device.pen.habits.answer_first:
+        self.n_sent += 1
+        lose = self.device.pen.habits.lose_every
+        if lose and uuid != wire.RACP and self.n_sent % lose == 0:
+            self.lost += 1
+        elif char and uuid == wire.RACP and not self.device.pen.habits.answer_first:
             later(0.015, char.value, data)
         elif char:
             char.value(data)

@@ -46,6 +46,8 @@ class Habits:
     decoy: bool = False           # the standard characteristics also in another service
     resolved_first: bool = False  # ServicesResolved before the objects are there
     late_name: bool = False       # some advertisements hold no name
+    lose_every: int = 0           # notifications that get lost on the gateway's side
+    major: int = 1                # of the profile
     answer_first: bool = False    # an answer overtakes the reply to the write that asked
 
 
@@ -124,6 +126,7 @@ class Pen:
         while len(self.log) > self.capacity:
             lost = self.oldest
             del self.log[lost]
+            self.facts.pop(lost, None)
             self.oldest += 1
             if lost > self.marked:
                 count, first, last = self.overwritten
@@ -143,6 +146,14 @@ class Pen:
         if old:
             self.append(wire.END, number(1, 3), {"cause": "reset"})
         return old
+
+    def format(self, log_id):
+        """The record memory is made anew."""
+        if self.line:
+            self.line.link.drop()
+        self.log_id, self.log, self.facts = log_id, {}, {}
+        self.oldest = self.newest = self.marked = self.session = 0
+        self.next, self.overwritten = 1, [0, 0, 0]
 
     def item(self, kind, message):
         if self.habits.extra_fields:
@@ -275,7 +286,7 @@ class Pen:
         if self.habits.extra_fields:
             parts.reverse()
             parts.insert(3, wire.blob(77, b"a field of minor 7"))
-        return bytes([1, 7 if self.habits.extra_fields else 0]) + b"".join(parts)
+        return bytes([self.habits.major, 7 if self.habits.extra_fields else 0]) + b"".join(parts)
 
     def write(self, uuid, data):
         self.seen.append(("write", uuid, data))
