@@ -34,7 +34,9 @@ def summary_differences(shown, want, state, missing):
             for key in ("contact_ms", "elapsed_ms") if not close(shown[key], want[key], 1)]
     if state and shown["state"] != state:
         out.append(f"state {shown['state']}, not {state}")
-    if missing is not None and shown["records"]["missing"] != missing:
+    # The cause may say more: hole:flash-error.
+    gone = [[a, b, cause.split(":")[0]] for a, b, cause in shown["records"]["missing"]]
+    if missing is not None and gone != missing:
         out.append(f"missing {shown['records']['missing']}, not {missing}")
     return out + depth_differences(shown["depth_um"], want["depth_um"])
 
@@ -97,8 +99,10 @@ def time_differences(world, pen, num):
     """A session of the present boot is placed, and its error is no larger than it says."""
     want = world.do(expect.session, pen, num)
     begin = time.time() * 1000 - expect.ms(world.do(pen.tick) - want["begin_tick"], want["hz"])
-    shown = world.ctl_json("show", want["id"])
     where = f"session {num} of {pen.serial}:"
+    if want["id"] not in [one["id"] for one in world.ctl_json("sessions")]:
+        return [f"{where} not listed"]
+    shown = world.ctl_json("show", want["id"])
     if not shown["started_at"]:
         return [f"{where} no started_at"]
     off = abs(wall_ms(shown["started_at"]) - float(begin))

@@ -4,8 +4,8 @@
 
 a run of needle contact; lifts shorter than 800 ms do not end it; runs whose contact is
 under 300 ms in all do not count; a button marker ends it; time without a block is lifted.
-Statistics of depth are over the contact, each sample for the part of its interval that
-was in contact. Everything is computed in ticks with whole numbers.
+Statistics of depth are over the samples taken in contact, each for its interval; the
+strokes are those of the contact. Everything is computed in ticks with whole numbers.
 """
 
 from fractions import Fraction
@@ -53,8 +53,7 @@ class Stats:
 class Pass:
     def __init__(self, hz):
         self.hz, self.spans = hz, []
-        self.depth = Stats()
-        self.strokes, self.rated = Fraction(0), 0
+        self.depth, self.rate = Stats(), Stats()
         self.punctures = Fraction(0)
 
     def contact(self):
@@ -67,7 +66,7 @@ class Pass:
         begin, end = self.spans[0][0], self.spans[-1][1]
         return {"begin_tick": begin, "elapsed_ms": ms(end - begin, self.hz),
                 "contact_ms": ms(self.contact(), self.hz), "depth_um": self.depth.all(),
-                "rate_hz": self.strokes * self.hz / self.rated if self.rated else None,
+                "rate_hz": self.rate.weights and self.rate.all()["mean"] / 10 or None,
                 "punctures": self.punctures}
 
 
@@ -125,12 +124,13 @@ class Fold:
         for i, depth in enumerate(fact["depths"]):
             start = fact["tick"] + i * fact["interval"]
             ticks = max(0, min(end, start + fact["interval"]) - max(begin, start))
-            self.current.depth.add(depth, ticks)
-            if fact["rates"] and ticks:
+            if begin <= start < end:
+                self.current.depth.add(depth, fact["interval"])
+                if fact["rates"]:
+                    self.current.rate.add(fact["rates"][i], fact["interval"])
+            if fact["rates"] and self.needles:
                 strokes = Fraction(fact["rates"][i] * ticks, 10 * self.hz)
-                self.current.strokes += strokes
-                self.current.rated += ticks
-                self.current.punctures += strokes * (self.needles or 0)
+                self.current.punctures += strokes * self.needles
 
 
 def session(pen, num):

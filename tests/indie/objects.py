@@ -78,6 +78,9 @@ XML = """<node>
 <interface name="org.bluez.Battery1">
  <property name="Percentage" type="y" access="read"/>
 </interface>
+<interface name="org.freedesktop.timedate1">
+ <property name="NTPSynchronized" type="b" access="read"/>
+</interface>
 <interface name="org.bluez.AgentManager1">
  <method name="RegisterAgent"><arg type="o" direction="in"/><arg type="s" direction="in"/>
  </method>

@@ -94,6 +94,7 @@ class Pen:
         self.clock_source = 0
         self.battery = 77
         self.seen = []            # what gateways did, for the tests
+        self.refused = []         # what of it the page does not allow
 
     # The log.
 
@@ -239,6 +240,8 @@ class Pen:
             self.line.link.send(RACP, data)
 
     def respond(self, opcode, code):
+        if code in (3, 5, 8, 9) or code in (2, 4) and self.habits.optional_racp:
+            self.refused.append((code, opcode))
         self.answer(bytes([6, 0, opcode, code]))
 
     # What the link tells.
@@ -290,12 +293,16 @@ class Pen:
 
     def write(self, uuid, data):
         self.seen.append(("write", uuid, data))
-        if uuid == CLOCK:
-            self._set_clock(data)
-        elif uuid == RACP:
-            self._racp(data)
-        else:
-            raise Att(0x03)
+        try:
+            if uuid == CLOCK:
+                self._set_clock(data)
+            elif uuid == RACP:
+                self._racp(data)
+            else:
+                raise Att(0x03)
+        except Att as error:
+            self.refused.append((str(error), uuid, data.hex()))
+            raise
 
     def _set_clock(self, data):
         if len(data) != 9 or data[0] & 3 != 2 or (self.habits.clock_strict and data[0] & 0xF0):

@@ -66,7 +66,9 @@ class Plan:
         n_samples = -(-total // self.interval)
         spans, at = [], self.tick
         for index, ticks in enumerate(runs):
-            if index % 2 and ticks:
+            if index % 2 and ticks and spans and spans[-1][1] == at:
+                spans[-1] = (spans[-1][0], at + ticks)
+            elif index % 2 and ticks:
                 spans.append((at, at + ticks))
             at += ticks
         while n_samples:

@@ -17,11 +17,13 @@ def full(serial, last_octet, habits, marked):
     """A pen that had to overwrite the first records of its only session."""
     pen = Pen(serial, f"C4:00:00:00:00:{last_octet}", 0x5500 + int(last_octet, 16), 1, habits,
               capacity=60, boot_tick=900 * 1000000)
-    plan = Plan(1000000, 20000, 10, depth=scenes.wave(500, 900, 20000))
+    plan = Plan(1000000, 20000, 10, depth=scenes.wave(500, 900, 20000),
+                rate=lambda t: 1200)
     plan.begin(setting_um=700).treat(0, 10000000).wait(900000)
     pen.marked = marked
     session = play(pen, plan, 50)
-    plan = Plan(1000000, 20000, 10, depth=scenes.wave(500, 900, 20000))
+    plan = Plan(1000000, 20000, 10, depth=scenes.wave(500, 900, 20000),
+                rate=lambda t: 1200)
     plan.treat(0, 4000000).end()
     play(pen, plan, 11000000)
     return pen, session
@@ -38,7 +40,7 @@ def formatted(world, pen, session):
     """A new log id: what was read stays, what comes is another session."""
     before = wire.session_id(pen.log_id, session)
     world.do(pen.format, 0x77)
-    plan = Plan(1000000, 20000, 10, depth=lambda t: 321)
+    plan = Plan(1000000, 20000, 10, depth=lambda t: 321, rate=lambda t: 1)
     plan.begin().treat(0, 400000, 20000).end()
     again = world.do(play, pen, plan, 12000000)
     settle(world, lambda: session_differences(world, pen, again, "complete", []), 30,
@@ -66,6 +68,7 @@ def run():
                     + session_differences(world, kept, two, "complete", elsewhere))
         settle(world, differences, 30, "what is shown differs")
         formatted(world, lost, one)
+        assert not lost.refused + kept.refused, lost.refused + kept.refused
         assert world.do(expect.session, kept, two)["pass_count"] == 2
         future.pairing = True
         done = world.ctl("enroll", future.serial, "--timeout", "10")

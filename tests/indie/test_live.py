@@ -60,7 +60,7 @@ def run():
         time.sleep(1.0)
         old = world.do(fallen.reset, 12, 7)
         assert old == two.session
-        plan = Plan(1000000, 20000, 1, depth=wave(1, 9, 20000))
+        plan = Plan(1000000, 20000, 1, depth=wave(1, 9, 20000), rate=lambda t: 10)
         plan.begin(continues=old).treat(0, 1500000, 20000).end(2)
         three = world.live(Live(fallen, plan))
         time.sleep(1.0)
@@ -79,7 +79,8 @@ def run():
         assert world.do(expect.session, steady, one.session)["pass_count"] == 3
         shown = world.ctl_json("show", wire.session_id(fallen.log_id, three.session))
         assert world.stop("penteld") == 0, "penteld's end"
-        print(f"continues {shown.get('continues')}")
+        assert not steady.refused + fallen.refused, steady.refused + fallen.refused
+        assert shown["continues"] == two.session, shown["continues"]
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ PENTELD, PENTELCTL = BUILD / "daemon/penteld", BUILD / "client/pentelctl"
 
 
 class World:
-    def __init__(self, pens, adapters=((0, "0C:11:22:33:44:01"),)):
-        self.pens, self.adapters = pens, adapters
+    def __init__(self, pens, adapters=((0, "0C:11:22:33:44:01"),), synchronised=True):
+        self.pens, self.adapters, self.synchronised = pens, adapters, synchronised
         self.directory = Path(tempfile.mkdtemp(prefix="pentel-indie-"))
         self.programs, self.logs = {}, {}
         self.loop, self.bluez, self.connection = GLib.MainLoop(), None, None
@@ -73,7 +73,11 @@ class World:
         self.connection = Gio.DBusConnection.new_for_address_sync(self.address, flags, None, None)
         self.connection.set_exit_on_close(False)
         self.bluez = Bluez(Tree(self.connection), self.pens, self.adapters)
-        Gio.bus_own_name_on_connection(self.connection, "org.bluez", 0, None, None)
+        tree = self.bluez.tree
+        tree.add("/org/freedesktop/timedate1", {"org.freedesktop.timedate1": (
+            {"NTPSynchronized": self.synchronised}, None, None)})
+        for name in ("org.bluez", "org.freedesktop.timedate1"):
+            Gio.bus_own_name_on_connection(self.connection, name, 0, None, None)
 
     def do(self, work, *arguments):
         """work(*arguments) in the thread of the bluetoothd; its value."""
