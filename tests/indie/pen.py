@@ -48,6 +48,7 @@ class Habits:
     late_name: bool = False       # some advertisements hold no name
     lose_every: int = 0           # notifications that get lost on the gateway's side
     major: int = 1                # of the profile
+    stalls: int = 0               # reports that end in the middle of a record
     answer_first: bool = False    # an answer overtakes the reply to the write that asked
 
 
@@ -72,6 +73,7 @@ class Report:
         self.numbers = iter(numbers)
         self.sent = 0
         self.end_at = None
+        self.stalled = False
 
 
 class Pen:
@@ -214,6 +216,8 @@ class Pen:
 
     def _advance(self, report):
         now = time.monotonic()
+        if report.stalled:
+            return
         num = next(report.numbers, None)
         if num is not None:
             held = self.log.get(num)
@@ -222,6 +226,10 @@ class Pen:
             report.sent += 1
             self._queue(STORED, held if isinstance(held, bytes) else
                         self.item(wire.HOLE, number(1, num) + number(2, held)))
+            if self.habits.stalls:
+                self.habits.stalls -= 1
+                report.stalled = True
+                del self.line.queues[STORED][1:]
         elif report.end_at is None:
             report.end_at = now + self.habits.range_end_after_s
         elif now >= report.end_at:

@@ -94,7 +94,8 @@ class Plan:
         depths, rates, loads = ([int(f(t)) for t in times] if f else []
                                 for f in (self.depth, self.rate, self.load))
         message = wire.samples(self.interval, depths, runs, rates, loads, self.odd)
-        fact = {"interval": self.interval, "depths": depths, "rates": rates, "runs": runs}
+        fact = {"interval": self.interval, "depths": depths, "rates": rates, "loads": loads,
+                "runs": runs}
         self.steps.append((end, begin, wire.SAMPLES, message, fact))
 
     def n_steps(self):

@@ -27,11 +27,13 @@ def coarse():
     plan.treat(0, short).button(1).treat(0, enough, 100).treat(0, 20000).end()
     first = play(pen, plan, 777)
     pen.boot = 17
-    plan = Plan(32768, 655, 1, depth=wave(300, 900, 655), rate=lambda t: 777)
+    plan = Plan(32768, 655, 1, depth=wave(300, 900, 655), rate=lambda t: 777,
+                load=lambda t: t % 9)
     plan.begin(setting_um=900).treat(655 * 10, 655 * 40, 655 * 50, 655 * 30, 655).end(2)
     second = play(pen, plan, 5)
     pen.boot = 4000000000
-    plan = Plan(32768, 655, 256, depth=wave(1000, 1500, 655), rate=lambda t: 900 + t % 50)
+    plan = Plan(32768, 655, 256, depth=wave(1000, 1031, 655), rate=lambda t: 900 + t % 50,
+                load=lambda t: 2000)
     plan.begin().treat(0, 655 * 300, 655 * 60, 655 * 170).end()
     third = play(pen, plan, 32768 * 10)
     return pen, [first, second, third]
@@ -39,23 +41,26 @@ def coarse():
 
 def later_minor():
     """Microseconds; holes, bodies and fields of a later minor version, packed fields in
-    pieces, a session cut off by a reset and its continuation, no load."""
+    pieces, a session cut off by a reset and its continuation."""
     habits = Habits(mtu=185, extra_fields=True, short_segments=True, head_every_s=1.0,
                     decoy=True, claims_battery=False, clock_strict=True)
     pen = Pen("Q.B_2", "FE:DC:BA:98:76:54", 0x8000000000000002, 9, habits,
               boot_tick=600 * 1000000)
-    plan = Plan(1000000, 20000, 10, depth=wave(400, 2300, 20000), rate=lambda t: 10000, odd=True)
+    plan = Plan(1000000, 20000, 10, depth=wave(400, 2300, 20000), rate=lambda t: 10000,
+                load=lambda t: 1 + t % 3, odd=True)
     plan.begin(cart=("Ü-1", "L", "2027-01-01", None)).unknown().treat(0, 2000000, 820000, 1000000)
     plan.unknown(63).setting(1750).treat(400000, 900000, 100000).fault(7, "motor stall").end()
     holed = play(pen, plan, 1000)
     # One block of 200 ms in the second pass, and a body that nobody knows.
     pen.puncture(holed + 1, 2)
     pen.puncture(holed + 16)
-    plan = Plan(1000000, 20000, 7, depth=wave(100, 110, 20000), rate=lambda t: 5)
+    plan = Plan(1000000, 20000, 7, depth=wave(100, 110, 20000), rate=lambda t: 5,
+                load=lambda t: 1)
     plan.begin(setting_um=100).treat(20000, 1400000, 20000)
     cut = play(pen, plan, 9000000)
     pen.reset(2, 0)
-    plan = Plan(1000000, 20000, 13, depth=wave(100, 110, 20000), rate=lambda t: 1)
+    plan = Plan(1000000, 20000, 13, depth=wave(100, 110, 20000), rate=lambda t: 1,
+                load=lambda t: 1)
     plan.begin(setting_um=100, continues=cut).treat(0, 600000, 200000, 600000).end(4)
     resumed = play(pen, plan, 700)
     pen.boot, pen.boot_tick = 700000, 600 * 1000000
@@ -69,7 +74,7 @@ def seldom():
     pen = Pen("x", "C0:00:00:00:00:01", 3, 1, habits, boot_tick=3600 * 1000000)
     pen.append(wire.FAULT, wire.number(1, 40), {"code": 40, "text": ""}, tick=1)
     plan = Plan(1000000, 1000000, 3, depth=wave(1, 4095, 1000000), rate=lambda t: 1166,
-                leave_out_lifted=True)
+                load=lambda t: 1000, leave_out_lifted=True)
     plan.begin(cart=("A", "LA", "", 12)).treat(0, 3000000, 6000000, 2500000, 500000)
     plan.treat(250000, 1750000, 1000000).wait(9000000)
     plan.remove("A").attach("B", "LB", "2026-12-31", 7).setting(4095)

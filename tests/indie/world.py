@@ -58,10 +58,11 @@ class World:
             for name, log in self.logs.items():
                 lines = log.read_text(errors="replace").splitlines()[-40:]
                 print("\n".join(f"    {name}| {line}" for line in lines))
-        for name in reversed(list(self.programs)):
+        for name in reversed(list(self.programs)[1:]):
             self.stop(name)
         self.loop.quit()
         self.thread.join(5)
+        self.stop("bus")
         if os.environ.get("PENTEL_KEEP"):
             print(f"kept {self.directory}")
         else:
