@@ -132,20 +132,29 @@ take_key(PdOptions *self, GKeyFile *file, const char *group, const char *key, GE
 }
 
 static bool
+take_group(PdOptions *self, GKeyFile *file, const char *group, GError **error)
+{
+    g_auto(GStrv) names = g_key_file_get_keys(file, group, NULL, error);
+
+    if (names == NULL) {
+        return false;
+    }
+    for (size_t i = 0; names[i] != NULL; i++) {
+        if (!take_key(self, file, group, names[i], error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool
 take_file(PdOptions *self, GKeyFile *file, GError **error)
 {
     g_auto(GStrv) groups = g_key_file_get_groups(file, NULL);
 
     for (size_t i = 0; groups[i] != NULL; i++) {
-        g_auto(GStrv) names = g_key_file_get_keys(file, groups[i], NULL, error);
-
-        if (names == NULL) {
+        if (!take_group(self, file, groups[i], error)) {
             return false;
-        }
-        for (size_t j = 0; names[j] != NULL; j++) {
-            if (!take_key(self, file, groups[i], names[j], error)) {
-                return false;
-            }
         }
     }
     return true;

@@ -288,26 +288,46 @@ run_last_turns(void)
     }
 }
 
+/* In this order: who asks is answered, pens are let go, what they said is flushed. */
+static void
+close_layers(Daemon *self)
+{
+    g_clear_pointer(&self->service, pd_service_free);
+    g_clear_pointer(&self->pens, pd_pen_manager_free);
+    g_clear_pointer(&self->time_sync, pd_time_sync_free);
+    g_clear_pointer(&self->store, pd_store_close);
+}
+
+static void
+leave_bus(Daemon *self)
+{
+    if (self->bus == NULL) {
+        return;
+    }
+    (void)g_dbus_connection_flush_sync(self->bus, NULL, NULL);
+    run_last_turns();
+    g_signal_handlers_disconnect_by_data(self->bus, self);
+    g_clear_object(&self->bus);
+}
+
+static void
+forget_signals(Daemon *self)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(self->signal_ids); i++) {
+        g_source_remove(self->signal_ids[i]);
+    }
+}
+
 static void
 finish(Daemon *self)
 {
     self->is_stopping = true;
     g_clear_handle_id(&self->watchdog_id, g_source_remove);
     (void)sd_notify(0, "STOPPING=1");
-    g_clear_pointer(&self->service, pd_service_free);
-    g_clear_pointer(&self->pens, pd_pen_manager_free);
-    g_clear_pointer(&self->time_sync, pd_time_sync_free);
-    g_clear_pointer(&self->store, pd_store_close);
-    if (self->bus != NULL) {
-        (void)g_dbus_connection_flush_sync(self->bus, NULL, NULL);
-        run_last_turns();
-        g_signal_handlers_disconnect_by_data(self->bus, self);
-    }
-    g_clear_object(&self->bus);
+    close_layers(self);
+    leave_bus(self);
     /* Not before: a second signal must not cut the flush short. */
-    for (size_t i = 0; i < G_N_ELEMENTS(self->signal_ids); i++) {
-        g_clear_handle_id(&self->signal_ids[i], g_source_remove);
-    }
+    forget_signals(self);
     g_main_loop_unref(self->loop);
 }
 

@@ -232,10 +232,10 @@ drop_client(PdServiceAuthority *self, PdServiceClient *client, const GError *err
 {
     g_autoptr(PdServiceClient) kept = pd_service_client_ref(client);
 
-    g_dbus_connection_signal_unsubscribe(self->bus, client->signal_id);
-    client->authority = NULL;
-    g_hash_table_remove(self->clients, client->name);
-    pd_service_client_answer_all(client, error);
+    g_dbus_connection_signal_unsubscribe(self->bus, kept->signal_id);
+    kept->authority = NULL;
+    g_hash_table_remove(self->clients, kept->name);
+    pd_service_client_answer_all(kept, error);
 }
 
 static void

@@ -68,6 +68,18 @@ pd_service_client_unref(PdServiceClient *self)
     g_free(self);
 }
 
+static void
+answer_one(const PdServiceClient *self, GTask *task, const GError *error)
+{
+    if (error != NULL) {
+        g_task_return_error(task, g_error_copy(error));
+        return;
+    }
+    uint32_t *uid = g_new(uint32_t, 1);
+    *uid = self->uid;
+    g_task_return_pointer(task, uid, g_free);
+}
+
 void
 pd_service_client_answer(PdServiceClient *self, PdServiceAction action, const GError *error)
 {
@@ -78,13 +90,7 @@ pd_service_client_answer(PdServiceClient *self, PdServiceAction action, const GE
     for (guint i = 0; i < waiting->len; i++) {
         g_autoptr(GTask) task = waiting->pdata[i];
 
-        if (error != NULL) {
-            g_task_return_error(task, g_error_copy(error));
-        } else {
-            uint32_t *uid = g_new(uint32_t, 1);
-            *uid = self->uid;
-            g_task_return_pointer(task, uid, g_free);
-        }
+        answer_one(self, task, error);
     }
 }
 

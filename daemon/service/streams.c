@@ -61,8 +61,8 @@ pd_service_streams_free(PdServiceStreams *self)
     if (self == NULL) {
         return;
     }
-    while (self->streams->len > 0) {
-        pd_service_stream_close(self->streams->pdata[0]);
+    for (guint i = self->streams->len; i > 0; i--) {
+        pd_service_stream_close(self->streams->pdata[i - 1]);
     }
     g_ptr_array_unref(self->streams);
     g_free(self);
@@ -123,15 +123,23 @@ pd_service_stream_ref(PdServiceStream *self)
     return self;
 }
 
+static void
+give_place_back(PdServiceStream *self)
+{
+    if (self->streams != NULL) {
+        g_ptr_array_remove(self->streams->streams, self);
+        self->streams = NULL;
+    }
+}
+
+/* An open stream holds itself, so the last reference is that of a closed or unused one. */
 void
 pd_service_stream_unref(PdServiceStream *self)
 {
-    if (self->n_refs == 1) {
-        pd_service_stream_close(self);
-    }
     if (--self->n_refs > 0) {
         return;
     }
+    give_place_back(self);
     g_byte_array_unref(self->bytes);
     g_free(self);
 }
@@ -142,8 +150,7 @@ pd_service_stream_close(PdServiceStream *self)
     if (self->streams == NULL) {
         return;
     }
-    g_ptr_array_remove(self->streams->streams, self);
-    self->streams = NULL;
+    give_place_back(self);
     g_clear_handle_id(&self->watch_id, g_source_remove);
     g_clear_handle_id(&self->stall_id, g_source_remove);
     g_byte_array_set_size(self->bytes, 0);

@@ -8,7 +8,7 @@
  * What polkit said lately of a user in a login session, so that ten short-lived
  * clients in a row cost one check and not ten. Time is an argument.
  */
-#define PD_SERVICE_VERDICT_US (5 * G_USEC_PER_SEC) /* F9 */
+#define PD_SERVICE_VERDICT_US INT64_C(5000000) /* F9 */
 
 typedef enum {
     PD_SERVICE_VERDICT_NONE = 0,

@@ -405,6 +405,7 @@ ask_and_watch(Fixture *self, const char *method, const char *arguments)
     g_autoptr(GVariant) reply = ask(self, method, arguments);
     const int64_t longest_us = pd_service_loop_watch_get_max_us(watch);
 
+    g_assert_nonnull(reply);
     pd_service_loop_watch_free(watch);
     return longest_us;
 }
