@@ -173,7 +173,13 @@ check_adapters(CtlFindings *findings, GVariant *health)
                          "bluetoothd is not running: no pen can be reached");
         return;
     }
-    ctl_findings_add(findings, "bluetooth", CTL_SEVERITY_OK, NULL, "BlueZ %s", bluez);
+    const bool has_version = strcmp(bluez, "present") != 0;
+    ctl_findings_add(findings,
+                     "bluetooth",
+                     CTL_SEVERITY_OK,
+                     NULL,
+                     "BlueZ %s",
+                     has_version ? bluez : "is running");
     for (gsize i = 0; i < n; i++) {
         g_autoptr(GVariant) adapter = g_variant_get_child_value(adapters, i);
         check_adapter(findings, adapter, &n_powered);

@@ -75,7 +75,11 @@ append_time_line(GString *out, const CliTerm *term, GVariant *session)
     }
     if (cli_dict_get_text(session, "started_at") != NULL &&
         cli_dict_get_uint(session, "time_error_ms", &error_ms)) {
-        g_string_append_printf(text, " (give or take %.1f s)", (double)error_ms / 1000);
+        if (error_ms < 1000) {
+            g_string_append_printf(text, " (give or take %u ms)", (unsigned)error_ms);
+        } else {
+            g_string_append_printf(text, " (give or take %.0f s)", (double)error_ms / 1000);
+        }
     }
     append_line(out, term, "time", text->str);
 }

@@ -131,7 +131,9 @@ append_bluetooth(GString *out, const CliTerm *term, GVariant *health)
     if (bluez == NULL || strcmp(bluez, "absent") == 0) {
         g_string_append(text, "bluetoothd is not running");
     } else {
-        g_string_append_printf(text, "BlueZ %s%s", bluez, n == 0 ? ", no adapter" : "");
+        const bool has_version = strcmp(bluez, "present") != 0;
+        g_string_append_printf(
+            text, "BlueZ %s%s", has_version ? bluez : "running", n == 0 ? ", no adapter" : "");
     }
     for (gsize i = 0; i < n; i++) {
         g_autoptr(GVariant) adapter = g_variant_get_child_value(adapters, i);
