@@ -39,8 +39,8 @@ no_such_option(const char *typed, uint32_t allowed)
     return with_suggestion("option", typed, "--", words);
 }
 
-static char *
-no_such_verb(const char *typed)
+char *
+ctl_args_dup_no_verb(const char *typed)
 {
     guint n = 0;
     const CtlCommand *commands = ctl_command_list(&n);
@@ -163,7 +163,7 @@ ctl_args_parse(int argc, char *const *argv, CtlArgs *args_out)
     }
     if (args_out->verb != NULL && ctl_command_find(args_out->verb) == NULL &&
         strcmp(args_out->verb, "help") != 0) {
-        return no_such_verb(args_out->verb);
+        return ctl_args_dup_no_verb(args_out->verb);
     }
     return NULL;
 }

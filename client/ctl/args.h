@@ -12,6 +12,9 @@
  */
 char *ctl_args_parse(int argc, char *const *argv, CtlArgs *args_out);
 
+/** That there is no verb of this name, and which was meant. Owns: the caller's. */
+char *ctl_args_dup_no_verb(const char *typed);
+
 /** Whether the options and operands are those of @command. Returns as ctl_args_parse(). */
 char *ctl_args_check(const CtlArgs *args, const CtlCommand *command);
 

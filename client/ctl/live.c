@@ -140,7 +140,7 @@ add_sample(CtlLivePen *pen, const CliFlat *flat)
 }
 
 static bool
-add_event(CtlLivePen *pen, const char *event)
+add_event(CtlLivePen *pen, const char *event, const char *session)
 {
     if (strcmp(event, "end") == 0) {
         g_clear_pointer(&pen->session, g_free);
@@ -150,8 +150,10 @@ add_event(CtlLivePen *pen, const char *event)
     } else if (strcmp(event, "link-down") == 0) {
         pen->is_linked = false;
         pen->has_contact = false;
+    } else if (strcmp(event, "begin") == 0) {
+        begin_session(pen, session);
     } else {
-        return strcmp(event, "begin") == 0;
+        return false;
     }
     return true;
 }
@@ -177,11 +179,10 @@ ctl_live_feed(CtlLive *self, char *line)
     if (pen == NULL) {
         return false;
     }
-    const bool is_end = event != NULL && strcmp(event, "end") == 0;
-    if (session != NULL && !is_end && g_strcmp0(session, pen->session) != 0) {
+    if (event == NULL && session != NULL && g_strcmp0(session, pen->session) != 0) {
         begin_session(pen, session);
     }
-    return event != NULL ? add_event(pen, event) : add_sample(pen, &flat);
+    return event != NULL ? add_event(pen, event, session) : add_sample(pen, &flat);
 }
 
 static bool

@@ -50,13 +50,18 @@ run_verb(CtlRun *run, const CtlCommand *command)
 }
 
 /* "pentelctl help show" is what people type who never read this one's help. */
-static const CtlCommand *
-verb_to_explain(const CtlArgs *args)
+static CtlExit
+explain(const CtlArgs *args)
 {
-    if (args->verb != NULL && strcmp(args->verb, "help") == 0) {
-        return args->n_operands > 0 ? ctl_command_find(args->operands[0]) : NULL;
+    const bool is_help = args->verb != NULL && strcmp(args->verb, "help") == 0;
+    const char *verb = is_help ? args->operands[0] : args->verb;
+    const CtlCommand *command = verb != NULL ? ctl_command_find(verb) : NULL;
+
+    if (verb != NULL && command == NULL) {
+        g_autofree char *wrong = ctl_args_dup_no_verb(verb);
+        return ctl_fail(CTL_EXIT_USAGE, "%s", wrong);
     }
-    return args->verb != NULL ? ctl_command_find(args->verb) : NULL;
+    return print_help(command);
 }
 
 static CtlExit
@@ -69,7 +74,7 @@ run_command_line(CtlRun *run, int argc, char *const *argv)
         return ctl_fail(CTL_EXIT_USAGE, "%s", wrong);
     }
     if (args->has[CTL_OPTION_HELP] || (args->verb != NULL && strcmp(args->verb, "help") == 0)) {
-        return print_help(verb_to_explain(args));
+        return explain(args);
     }
     if (args->has[CTL_OPTION_VERSION]) {
         return print_version(args->has[CTL_OPTION_JSON]);

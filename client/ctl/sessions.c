@@ -12,6 +12,9 @@
 #include "lib/table.h"
 #include "lib/text.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
 #define LIMIT_DEFAULT 50
 #define LIMIT_MAX     1000000000
 #define ID_DIGITS     8
@@ -86,11 +89,21 @@ append_json(GString *out, GVariant *page, bool *is_first)
     }
 }
 
+/* An array cannot say that it is not all; a person at the terminal should know. */
+static void
+say_more(const CtlPaging *paging)
+{
+    if (paging->cursor != NULL && isatty(STDERR_FILENO)) {
+        fprintf(stderr, "There are more: add --all to have every session.\n");
+    }
+}
+
 static void
 append_end(GString *out, const CtlPaging *paging, bool is_json, bool is_first)
 {
     if (is_json) {
         g_string_append(out, is_first ? "[]\n" : "]\n");
+        say_more(paging);
     } else if (is_first) {
         g_string_append(out, "No sessions.\n");
     } else if (paging->cursor != NULL) {

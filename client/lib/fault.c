@@ -112,7 +112,9 @@ name_of_io_error(const GError *error)
         g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NOT_CONNECTED)) {
         return ERROR_DBUS "Disconnected";
     }
+    /* Cancelled is what cli_bus_open() does to a bus that does not answer. */
     if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND) ||
+        g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED) ||
         g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CONNECTION_REFUSED) ||
         g_error_matches(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT)) {
         return ERROR_DBUS "NoServer";

@@ -250,6 +250,9 @@ test_live_frame(void)
             g_autoptr(GString) out = g_string_new(NULL);
             ctl_live_draw(&live, &term, "12:00:00", "waiting for penteld", out);
             g_auto(GStrv) lines = g_strsplit(out->str, "\r\n", -1);
+            if (n_pens > n_rows && n_rows > 4) {
+                g_assert_nonnull(strstr(out->str, " more: "));
+            }
             g_assert_cmpint((int)g_strv_length(lines), <=, n_rows);
             for (gsize i = 0; lines[i] != NULL; i++) {
                 char *end = strstr(lines[i], "\033[K");

@@ -3,6 +3,7 @@
 """Every name of an error has its exit code, and one line that says what to do."""
 
 import re
+import socket
 import time
 
 import fake
@@ -100,11 +101,23 @@ def absent():
         bench.refused(NO_DAEMON, "sessions", DBUS_SYSTEM_BUS_ADDRESS="nonsense")
 
 
+def silent_bus():
+    """A bus that accepts and says nothing holds nobody up for long."""
+    with Bench() as bench, socket.socket(socket.AF_UNIX) as server:
+        path = str(bench.directory / "silent")
+        server.bind(path)
+        server.listen()
+        start = time.monotonic()
+        bench.refused(NO_DAEMON, "sessions", DBUS_SYSTEM_BUS_ADDRESS=f"unix:path={path}")
+        check(time.monotonic() - start < 15, "took too long")
+
+
 def wrong_words():
     """Refused before anybody is asked, with what to type."""
     cases = {
         ("sesions",): "did you mean sessions?",
         ("sessions", "--nonsense"): "--help",
+        ("help", "sesions"): "did you mean sessions?",
         ("sessions", "--limt=3"): "--limit",
         ("show",): "pentelctl show ID",
         ("show", "a", "b"): "pentelctl show ID",
@@ -149,4 +162,4 @@ def odd_replies():
 
 
 if __name__ == "__main__":
-    fake.main([names, covers_the_table, verbs, absent, wrong_words, odd_replies])
+    fake.main([names, covers_the_table, verbs, absent, silent_bus, wrong_words, odd_replies])
