@@ -7,6 +7,7 @@
 #include "core/fold.h"
 
 #include "core/pass.h"
+#include "record.pb-c.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -271,6 +272,13 @@ pen_fold_end(PenFold *self, PenSessionFold *fold_out)
     self->result.end_us = self->latest_us;
     self->result.depth = pen_tally_depth(&self->tally);
     *fold_out = self->result;
+}
+
+bool
+pen_session_fold_has_time(const PenSessionFold *self)
+{
+    return self->first != self->last || !self->has_end ||
+           self->end_cause != PENTEL__V1__END_CAUSE__END_CAUSE_RESET;
 }
 
 void

@@ -100,5 +100,13 @@ PenStatus pen_fold_push(PenFold *self,
 /** Finish: emits the last pass and gives the totals. @self may be begun again. */
 void pen_fold_end(PenFold *self, PenSessionFold *fold_out);
 
+/**
+ * Whether boot and the times mean anything: not when the only record folded is the end
+ * that a reset wrote, whose tick is of the next boot.
+ *
+ * Source: pen-telemetry-service.md, "Sessions".
+ */
+bool pen_session_fold_has_time(const PenSessionFold *self);
+
 /** Name of the definition with its thresholds, e.g. "pass/1 lift=800ms min=300ms". */
 void pen_fold_definition(const PenFoldConfig *config, char text_out[64]);

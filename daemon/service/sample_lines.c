@@ -53,15 +53,22 @@ run_cursor_is_contact(RunCursor *self, uint64_t at_ticks)
 }
 
 static void
+append_value(GString *out, const char *name, bool is_known, uint16_t value)
+{
+    if (is_known) {
+        g_string_append_printf(out, ",\"%s\":%u", name, value);
+    } else {
+        g_string_append_printf(out, ",\"%s\":null", name);
+    }
+}
+
+static void
 append_values(GString *out, const PenSamples *samples, uint32_t index, bool contact)
 {
-    g_string_append_printf(
-        out,
-        ",\"depth_um\":%u,\"rate_dhz\":%u,\"load_permille\":%u,\"contact\":%s}\n",
-        samples->depth_um[index],
-        samples->rate_dhz[index],
-        samples->load_permille[index],
-        contact ? "true" : "false");
+    append_value(out, "depth_um", true, samples->depth_um[index]);
+    append_value(out, "rate_dhz", !samples->rate_unknown, samples->rate_dhz[index]);
+    append_value(out, "load_permille", !samples->load_unknown, samples->load_permille[index]);
+    g_string_append_printf(out, ",\"contact\":%s}\n", contact ? "true" : "false");
 }
 
 void

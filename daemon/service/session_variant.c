@@ -130,7 +130,7 @@ add_summary(GVariantBuilder *builder, const PdSession *session)
     if (session->placed && fold->has_end) {
         add_time(builder, "ended_at", session->end_wall_us);
     }
-    if (fold->end_us >= fold->start_us) {
+    if (pen_session_fold_has_time(fold) && fold->end_us >= fold->start_us) {
         add_u64(builder, "elapsed_ms", to_ms(fold->end_us - fold->start_us));
     }
     add_u64(builder, "contact_ms", to_ms(fold->contact_us));
@@ -154,7 +154,7 @@ build_pass(uint32_t index, const PdPass *pass)
     add_u64(&builder, "elapsed_ms", to_ms(fold->elapsed_us));
     add_u64(&builder, "contact_ms", to_ms(fold->contact_us));
     add_depth(&builder, &fold->depth);
-    if (fold->depth.valid) {
+    if (fold->has_rate) {
         g_variant_builder_add(
             &builder, "{sv}", "rate_hz", g_variant_new_double(fold->rate_mhz / 1000.0));
     }
@@ -174,7 +174,7 @@ add_passes(GVariantBuilder *builder, const PdSession *session)
 
     g_variant_builder_init(&passes, G_VARIANT_TYPE("aa{sv}"));
     for (guint i = 0; session->passes != NULL && i < session->passes->len; i++) {
-        g_variant_builder_add_value(&passes, build_pass(i, session->passes->pdata[i]));
+        g_variant_builder_add_value(&passes, build_pass(i + 1, session->passes->pdata[i]));
     }
     g_variant_builder_add(builder, "{sv}", "passes", g_variant_builder_end(&passes));
 }

@@ -173,9 +173,9 @@ write_pass(PdLedger *ledger, uint64_t opened_seq, guint index, const PenPass *pa
         "insert or replace into pass (opened_seq, idx, start_us, elapsed_us, contact_us,"
         " depth_min, depth_median, depth_p95, depth_max, depth_mean, rate_mhz, punctures,"
         " incomplete) values (?1, ?2, ?3, ?4, ?5, iif(?6, ?7, null), iif(?6, ?8, null),"
-        " iif(?6, ?9, null), iif(?6, ?10, null), iif(?6, ?11, null), ?12,"
-        " iif(?13, ?14, null), ?15)",
-        "iiiiiiiiiiiiiii",
+        " iif(?6, ?9, null), iif(?6, ?10, null), iif(?6, ?11, null),"
+        " iif(?12, ?13, null), iif(?14, ?15, null), ?16)",
+        "iiiiiiiiiiiiiiii",
         (int64_t)opened_seq,
         (int64_t)index,
         (int64_t)pass->start_us,
@@ -187,6 +187,7 @@ write_pass(PdLedger *ledger, uint64_t opened_seq, guint index, const PenPass *pa
         (int64_t)depth->p95_um,
         (int64_t)depth->max_um,
         (int64_t)depth->mean_um,
+        (int64_t)pass->has_rate,
         (int64_t)pass->rate_mhz,
         (int64_t)pass->has_punctures,
         (int64_t)pass->punctures,

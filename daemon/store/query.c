@@ -314,6 +314,7 @@ load_passes(PdQuery *self, PdSession *session, const GArray *anchors, GError **e
             .elapsed_us = (uint64_t)sqlite3_column_int64(stmt, 1),
             .contact_us = (uint64_t)sqlite3_column_int64(stmt, 2),
             .depth = take_depth(stmt, 3),
+            .has_rate = sqlite3_column_type(stmt, 8) != SQLITE_NULL,
             .rate_mhz = (uint32_t)sqlite3_column_int64(stmt, 8),
             .has_punctures = sqlite3_column_type(stmt, 9) != SQLITE_NULL,
             .punctures = (uint64_t)sqlite3_column_int64(stmt, 9),

@@ -70,7 +70,7 @@ static const char *const schema_1 =
     "create table pass (opened_seq integer not null, idx integer not null,"
     " start_us integer not null, elapsed_us integer not null, contact_us integer not null,"
     " depth_min integer, depth_median integer, depth_p95 integer, depth_max integer,"
-    " depth_mean integer, rate_mhz integer not null, punctures integer,"
+    " depth_mean integer, rate_mhz integer, punctures integer,"
     " incomplete integer not null, primary key (opened_seq, idx)) without rowid;"
     "create table pass_zone (opened_seq integer not null, idx integer not null,"
     " zone text not null, primary key (opened_seq, idx)) without rowid;"

@@ -128,6 +128,7 @@ place_times(PdLedger *ledger,
     }
     const PenAnchor *list = (const PenAnchor *)(void *)anchors->data;
     verdict->placed =
+        pen_session_fold_has_time(fold) &&
         pen_clock_place(list,
                         anchors->len,
                         fold->boot,

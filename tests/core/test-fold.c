@@ -493,6 +493,23 @@ test_empty(void)
     ref_result_clear(&got);
 }
 
+/* The end that a reset wrote is of another boot: alone it says nothing of when. */
+static void
+test_has_time(void)
+{
+    const PenSessionFold reset = { .first = 9, .last = 9, .has_end = true, .end_cause = 3 };
+    PenSessionFold other = reset;
+
+    g_assert_false(pen_session_fold_has_time(&reset));
+    other.first = 8;
+    g_assert_true(pen_session_fold_has_time(&other));
+    other = reset;
+    other.end_cause = 1;
+    g_assert_true(pen_session_fold_has_time(&other));
+    other.has_end = false;
+    g_assert_true(pen_session_fold_has_time(&other));
+}
+
 static void
 test_definition(void)
 {
@@ -517,6 +534,7 @@ main(int argc, char **argv)
     g_test_add_func("/fold/nonsense", test_nonsense);
     g_test_add_func("/fold/unreadable", test_unreadable);
     g_test_add_func("/fold/empty", test_empty);
+    g_test_add_func("/fold/has-time", test_has_time);
     g_test_add_func("/fold/definition", test_definition);
     return g_test_run();
 }

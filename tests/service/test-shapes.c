@@ -177,6 +177,7 @@ add_pass(PdSession *session)
     pass->start_wall_us = 1764009664123456;
     pass->fold = (PenPass){ .elapsed_us = 1500,
                             .contact_us = 1499,
+                            .has_rate = true,
                             .rate_mhz = 100500,
                             .has_punctures = true,
                             .punctures = 77,
@@ -215,11 +216,11 @@ test_details(void)
     g_autoptr(GVariant) dict = g_variant_ref_sink(pd_service_session_to_variant(session, true));
     assert_value(dict,
                  "passes",
-                 "[{'index': <uint32 0>, 'started_at': <'2025-11-24T18:41:04.123Z'>, "
+                 "[{'index': <uint32 1>, 'started_at': <'2025-11-24T18:41:04.123Z'>, "
                  "'elapsed_ms': <uint64 2>, 'contact_ms': <uint64 1>, 'depth_um': <{'min': "
                  "<uint32 1>, 'median': <uint32 1>, 'p95': <uint32 1>, 'max': <uint32 1>, 'mean': "
                  "<uint32 1>}>, 'rate_hz': <100.5>, 'punctures_estimate': <uint64 77>, 'zone': "
-                 "<'chin'>, 'incomplete': <true>}, {'index': <uint32 1>, 'elapsed_ms': <uint64 "
+                 "<'chin'>, 'incomplete': <true>}, {'index': <uint32 2>, 'elapsed_ms': <uint64 "
                  "0>, 'contact_ms': <uint64 0>, 'incomplete': <false>}]");
     assert_value(dict, "settings", "[{'depth_um': <uint32 1500>}]");
     assert_value(dict, "cartridges", "[{'at': <'1970-01-01T00:00:00.001Z'>, 'id': <'C1'>}]");

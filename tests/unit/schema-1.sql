@@ -28,7 +28,7 @@ INSERT INTO "note" VALUES(1,3,1,1003000,0,'C32','LOT-7','2027-01-31',12,NULL);
 INSERT INTO "note" VALUES(2,0,1,6205000,0,'C813','LOT-7','2027-01-31',12,NULL);
 INSERT INTO "note" VALUES(2,1,0,6205000,1500,'','','',NULL,NULL);
 INSERT INTO "note" VALUES(2,2,1,7006000,0,'C202','LOT-7','2027-01-31',12,NULL);
-CREATE TABLE pass (opened_seq integer not null, idx integer not null, start_us integer not null, elapsed_us integer not null, contact_us integer not null, depth_min integer, depth_median integer, depth_p95 integer, depth_max integer, depth_mean integer, rate_mhz integer not null, punctures integer, incomplete integer not null, primary key (opened_seq, idx)) without rowid;
+CREATE TABLE pass (opened_seq integer not null, idx integer not null, start_us integer not null, elapsed_us integer not null, contact_us integer not null, depth_min integer, depth_median integer, depth_p95 integer, depth_max integer, depth_mean integer, rate_mhz integer, punctures integer, incomplete integer not null, primary key (opened_seq, idx)) without rowid;
 INSERT INTO "pass" VALUES(1,1,9782,1194218,1047125,287,985,1733,1780,1032,110190,1385,0);
 INSERT INTO "pass" VALUES(2,1,6242664,1124336,644649,212,994,1726,1798,926,106780,826,0);
 CREATE TABLE pass_zone (opened_seq integer not null, idx integer not null, zone text not null, primary key (opened_seq, idx)) without rowid;
