@@ -3,7 +3,7 @@
 """The recorder that a script would be: bleak, sqlite3, a commit every two seconds.
 
 recorder_bleak.py DATABASE ADDRESS...: records Live Records of every pen until SIGTERM,
-then prints how many. It does what a baseline must: reassemble, check the CRC's length,
+prints how many at every commit. It does what a baseline must: reassemble, check the CRC's length,
 insert. No backfill, no decoding, no marks.
 """
 
@@ -56,6 +56,7 @@ class Recorder:
         while not stop.is_set():
             await asyncio.sleep(2.0)
             self.db.commit()
+            print(self.n_records, flush=True)
 
 
 async def run(path, addresses):
