@@ -12,6 +12,7 @@
 #include "store/identity.h"
 #include "store/lock.h"
 #include "store/seal.h"
+#include "store/thread.h"
 #include "util/error.h"
 
 #define RETRY_US       INT64_C(5000000)
@@ -21,7 +22,7 @@
 
 struct PdWriter {
     PdWriterConfig config;
-    GThread *thread;
+    pthread_t thread;
     PdCheckpointer *checkpointer;
     PdQueue *queue;
 
@@ -498,7 +499,10 @@ pd_writer_start(const PdWriterConfig *config, GError **error)
     }
     publish_all(self);
     (void)read_health(self);
-    self->thread = g_thread_new("store-writer", run, self);
+    if (!pd_thread_start(&self->thread, "store-writer", run, self, error)) {
+        free_writer(self);
+        return NULL;
+    }
     return self;
 }
 
@@ -506,7 +510,7 @@ void
 pd_writer_stop(PdWriter *self)
 {
     pd_queue_stop(self->queue);
-    g_thread_join(self->thread);
+    pthread_join(self->thread, NULL);
     /* What could not be written is let go: the pens still have it. */
     g_array_set_clear_func(self->batch.jobs, clear_job);
     free_writer(self);
