@@ -6,7 +6,6 @@
 #include "store/checkpoint.h"
 
 #include "store/lock.h"
-#include "store/thread.h"
 
 #define PASSIVE_PAGES 1024
 #define RESTART_PAGES 2048
@@ -17,7 +16,7 @@
 struct PdCheckpointer {
     PdDb *db;     /* owned; the thread's */
     PdDb *writer; /* borrowed */
-    pthread_t thread;
+    GThread *thread;
     PdLock lock; /* guards the following */
     bool is_stopping;
     bool has_warned;
@@ -95,14 +94,6 @@ run(gpointer data)
     return NULL;
 }
 
-static void
-free_checkpointer(PdCheckpointer *self)
-{
-    pd_db_close(self->db);
-    pd_lock_clear(&self->lock);
-    g_free(self);
-}
-
 PdCheckpointer *
 pd_checkpointer_start(const char *path, PdDb *writer, GError **error)
 {
@@ -115,11 +106,8 @@ pd_checkpointer_start(const char *path, PdDb *writer, GError **error)
     self->db = db;
     self->writer = writer;
     pd_lock_init(&self->lock);
-    if (!pd_thread_start(&self->thread, "store-checkpt", run, self, error)) {
-        free_checkpointer(self);
-        return NULL;
-    }
     sqlite3_wal_hook(pd_db_handle(writer), on_wal, self);
+    self->thread = g_thread_new("store-checkpoint", run, self);
     return self;
 }
 
@@ -134,8 +122,10 @@ pd_checkpointer_stop(PdCheckpointer *self)
     self->is_stopping = true;
     pd_lock_signal(&self->lock);
     pd_lock_leave(&self->lock);
-    pthread_join(self->thread, NULL);
-    free_checkpointer(self);
+    g_thread_join(self->thread);
+    pd_db_close(self->db);
+    pd_lock_clear(&self->lock);
+    g_free(self);
 }
 
 void

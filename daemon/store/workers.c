@@ -7,7 +7,6 @@
 #include "store/workers.h"
 
 #include "store/lock.h"
-#include "store/thread.h"
 
 #define N_WORKERS 3u
 
@@ -16,7 +15,7 @@ struct PdWorkers {
     PdOutbox *outbox; /* borrowed; closed after the workers */
     PdLock lock;      /* guards the following */
     GQueue queue;     /* owned PdWork */
-    pthread_t threads[N_WORKERS];
+    GThread *threads[N_WORKERS];
     guint n_threads;
     guint n_idle;
     bool is_stopping;
@@ -87,43 +86,23 @@ pd_workers_stop(PdWorkers *self)
     pd_lock_broadcast(&self->lock);
     pd_lock_leave(&self->lock);
     for (guint i = 0; i < self->n_threads; i++) {
-        pthread_join(self->threads[i], NULL);
+        g_thread_join(self->threads[i]);
     }
     pd_lock_clear(&self->lock);
     g_free(self->path);
     g_free(self);
 }
 
-/* One more thread when all are busy. False when there is none at all. */
-static bool
-make_room(PdWorkers *self, GError **error)
-{
-    g_autoptr(GError) local = NULL;
-
-    if (self->n_idle > g_queue_get_length(&self->queue) || self->n_threads == N_WORKERS) {
-        return true;
-    }
-    if (pd_thread_start(&self->threads[self->n_threads], "store-reader", run, self, &local)) {
-        self->n_threads++;
-    } else if (self->n_threads == 0) {
-        g_propagate_error(error, g_steal_pointer(&local));
-        return false;
-    }
-    return true;
-}
-
 void
 pd_workers_push(PdWorkers *self, const PdWork *work)
 {
-    GError *error = NULL;
-
     pd_lock_enter(&self->lock);
-    if (make_room(self, &error)) {
-        g_queue_push_tail(&self->queue, g_memdup2(work, sizeof *work));
+    g_queue_push_tail(&self->queue, g_memdup2(work, sizeof *work));
+    if (self->n_idle < g_queue_get_length(&self->queue) && self->n_threads < N_WORKERS) {
+        self->threads[self->n_threads] = g_thread_new("store-reader", run, self);
+        self->n_threads++;
+    } else {
         pd_lock_signal(&self->lock);
     }
     pd_lock_leave(&self->lock);
-    if (error != NULL) {
-        pd_outbox_complete(self->outbox, work->task, NULL, NULL, error);
-    }
 }

@@ -12,7 +12,6 @@
 #include "store/identity.h"
 #include "store/lock.h"
 #include "store/seal.h"
-#include "store/thread.h"
 #include "util/error.h"
 
 #define RETRY_US       INT64_C(5000000)
@@ -22,7 +21,7 @@
 
 struct PdWriter {
     PdWriterConfig config;
-    pthread_t thread;
+    GThread *thread;
     PdCheckpointer *checkpointer;
     PdQueue *queue;
 
@@ -499,10 +498,7 @@ pd_writer_start(const PdWriterConfig *config, GError **error)
     }
     publish_all(self);
     (void)read_health(self);
-    if (!pd_thread_start(&self->thread, "store-writer", run, self, error)) {
-        free_writer(self);
-        return NULL;
-    }
+    self->thread = g_thread_new("store-writer", run, self);
     return self;
 }
 
@@ -510,7 +506,7 @@ void
 pd_writer_stop(PdWriter *self)
 {
     pd_queue_stop(self->queue);
-    pthread_join(self->thread, NULL);
+    g_thread_join(self->thread);
     /* What could not be written is let go: the pens still have it. */
     g_array_set_clear_func(self->batch.jobs, clear_job);
     free_writer(self);

@@ -11,7 +11,6 @@
 
 #include <glib/gstdio.h>
 
-#include <pthread.h>
 #include <string.h>
 
 #define LOG_ID UINT64_C(0x1122334455667788)
@@ -560,8 +559,8 @@ typedef struct {
 } Reader;
 
 /* What the reader thread and a supervisor do, as fast as they can. */
-static void *
-append_from_thread(void *data)
+static gpointer
+append_from_thread(gpointer data)
 {
     const Reader *reader = data;
     PdStore *store = reader->rig->store;
@@ -598,11 +597,11 @@ test_threads(void)
     g_autoptr(Treatment) treatment = treatment_new(&long_plan);
     const uint32_t n = treatment->records->len;
     Reader readers[3];
-    pthread_t threads[3];
+    GThread *threads[3];
 
     for (guint i = 0; i < 3; i++) {
         readers[i] = (Reader){ .rig = rig, .treatment = treatment, .log_id = LOG_ID + i };
-        g_assert_cmpint(pthread_create(&threads[i], NULL, append_from_thread, &readers[i]), ==, 0);
+        threads[i] = g_thread_new("reader", append_from_thread, &readers[i]);
     }
     for (int i = 0; i < 40; i++) {
         g_autoptr(GPtrArray) list = rig_list(rig, NULL, 0, 5);
@@ -615,7 +614,7 @@ test_threads(void)
         rig_flush(rig);
     }
     for (guint i = 0; i < 3; i++) {
-        g_assert_cmpint(pthread_join(threads[i], NULL), ==, 0);
+        g_thread_join(threads[i]);
     }
     rig_flush(rig);
     g_assert_cmpuint(rig_health(rig).n_records, ==, 3 * n);
