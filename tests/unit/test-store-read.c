@@ -552,6 +552,44 @@ test_private(void)
     }
 }
 
+static bool
+is_durable(gpointer data)
+{
+    return ((const Rig *)data)->n_durable > 0;
+}
+
+/* A few records wait for the window; a group does not, nor does who wants an answer. */
+static void
+test_commit_window(void)
+{
+    g_autoptr(Rig) rig = rig_new();
+    g_autoptr(Treatment) treatment = treatment_new(&plan);
+
+    rig_close(rig);
+    rig->config.commit_ms = 400;
+    rig_open(rig);
+    const int64_t start_us = g_get_monotonic_time();
+    rig_append(rig, treatment, 1);
+    g_assert_true(rig_wait(is_durable, rig, 10000));
+    g_assert_cmpint(g_get_monotonic_time() - start_us, >=, 390000);
+    g_assert_cmpuint(rig->contiguous, ==, 1);
+    rig_close(rig);
+
+    rig->config.commit_ms = 3600000;
+    rig_open(rig);
+    rig->n_durable = 0;
+    for (uint32_t number = 2; number <= 256; number++) {
+        rig_append(rig, treatment, number);
+    }
+    g_assert_false(rig_wait(is_durable, rig, 300));
+    rig_append(rig, treatment, 257);
+    g_assert_true(rig_wait(is_durable, rig, 10000));
+    g_assert_cmpuint(rig->contiguous, ==, 257);
+    rig_append(rig, treatment, 258);
+    rig_flush(rig);
+    g_assert_cmpuint(rig->contiguous, ==, 258);
+}
+
 typedef struct {
     Rig *rig;
     const Treatment *treatment;
@@ -680,6 +718,7 @@ main(int argc, char **argv)
     g_test_add_func("/store/read/full", test_full);
     g_test_add_func("/store/read/full-from-the-start", test_full_from_the_start);
     g_test_add_func("/store/read/private", test_private);
+    g_test_add_func("/store/read/commit-window", test_commit_window);
     g_test_add_func("/store/read/threads", test_threads);
     g_test_add_func("/store/read/cancelled-and-closed", test_cancelled_and_closed);
     return g_test_run();
