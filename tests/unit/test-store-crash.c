@@ -528,6 +528,67 @@ test_sealed(void)
     g_assert_cmpuint(rig_health(rig).n_conflicts, ==, 0);
 }
 
+static bool
+is_sealed(gpointer data)
+{
+    g_autofree char *path = rig_path(data, "store/raw");
+    g_autoptr(GDir) directory = g_dir_open(path, 0, NULL);
+    const char *name = NULL;
+
+    while ((name = g_dir_read_name(directory)) != NULL) {
+        if (g_str_has_suffix(name, ".seg")) {
+            return true;
+        }
+    }
+    g_usleep(1000);
+    return false;
+}
+
+static gboolean
+on_tick(gpointer data)
+{
+    return G_SOURCE_CONTINUE;
+}
+
+/* Nobody asks for it: sessions of long ago are sealed while another one is under way. */
+static void
+test_sealed_by_itself(void)
+{
+    g_autoptr(Rig) rig = rig_new();
+    g_autoptr(Treatment) treatment = treatment_new(&plan);
+    const TreatmentPlan now_plan = {
+        .log_id = 77, .seed = 3, .n_sessions = 1, .n_blocks = 20, .leave_open = true
+    };
+    g_autoptr(Treatment) now = treatment_new(&now_plan);
+    const PenAnchor first = { .boot = 1, .tick_us = 1000, .wall_us = 1000000 };
+    const PenAnchor second = { .boot = 2, .tick_us = 1000, .wall_us = 900000000 };
+
+    pd_store_add_anchor(rig->store, LOG_ID, &first);
+    pd_store_add_anchor(rig->store, LOG_ID, &second);
+    rig_append_all(rig, treatment);
+    rig_close(rig);
+    rig_open(rig);
+    rig_append_all(rig, now);
+    rig_flush(rig);
+    const guint tick = g_timeout_add(20, on_tick, NULL);
+    g_assert_true(rig_wait(is_sealed, rig, 10000));
+    g_source_remove(tick);
+    expect_equal(rig, treatment);
+    expect_raw_equal(rig, treatment);
+    rig_close(rig);
+    g_assert_cmpint(
+        rig_sql_int(rig, "select count(*) from raw where session != 0 and log_id != 77"), ==, 0);
+    g_assert_cmpint(rig_sql_int(rig, "select count(*) from raw where log_id = 77"),
+                    ==,
+                    (int64_t)now->records->len);
+    rig_open(rig);
+    expect_equal(rig, treatment);
+    g_autoptr(PdSession) open = rig_get_number(rig, 77, 1);
+    g_autofree char *expected = treatment_dup_expected(now, 1, NULL);
+    g_autofree char *got = rig_format(open);
+    g_assert_cmpstr(got, ==, expected);
+}
+
 /* The segment has its name, the transaction never came: the rows are still the truth. */
 static void
 test_sealing_cut(void)
@@ -726,6 +787,7 @@ main(int argc, char **argv)
     g_test_add_func("/store/crash/locked", test_locked);
     g_test_add_func("/store/crash/identity", test_identity);
     g_test_add_func("/store/crash/sealed", test_sealed);
+    g_test_add_func("/store/crash/sealed-by-itself", test_sealed_by_itself);
     g_test_add_func("/store/crash/sealing-cut", test_sealing_cut);
     g_test_add_func("/store/crash/sealing-killed", test_sealing_killed);
     g_test_add_func("/store/crash/sealed-block-damaged", test_sealed_block_damaged);
