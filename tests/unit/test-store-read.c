@@ -257,6 +257,37 @@ test_pens(void)
     g_assert_cmpuint(kept->len, ==, 3);
 }
 
+/* A pen that formatted its memory goes on in another log: nothing more comes of the old. */
+static void
+test_left_log(void)
+{
+    const TreatmentPlan open_plan = {
+        .log_id = LOG_ID, .seed = 3, .n_sessions = 1, .n_blocks = 20, .leave_open = true
+    };
+    g_autoptr(Rig) rig = rig_new();
+    g_autoptr(Treatment) treatment = treatment_new(&open_plan);
+
+    save_pen(rig, "PEN-1", LOG_ID, 0);
+    rig_append_all(rig, treatment);
+    rig_flush(rig);
+    g_autoptr(PdSession) open = get_first(rig);
+    g_assert_cmpstr(open->state, ==, "open");
+    g_assert_cmpuint(open->fold.start_us, ==, 1000);
+    /* The unit of its ticks is learnt late: what was folded is folded again. */
+    save_pen(rig, "PEN-1", LOG_ID, 1);
+    rig_flush(rig);
+    g_autoptr(PdSession) slower = get_first(rig);
+    g_assert_cmpuint(slower->fold.start_us, ==, pen_ticks_to_us(1000, 1));
+    save_pen(rig, "PEN-2", LOG_ID + 2, 0);
+    rig_flush(rig);
+    g_autoptr(PdSession) still = get_first(rig);
+    g_assert_cmpstr(still->state, ==, "open");
+    save_pen(rig, "PEN-1", LOG_ID + 1, 0);
+    rig_flush(rig);
+    g_autoptr(PdSession) left = get_first(rig);
+    g_assert_cmpstr(left->state, ==, "partial");
+}
+
 static void
 test_filters(void)
 {
@@ -709,6 +740,7 @@ main(int argc, char **argv)
     g_test_add_func("/store/read/ambiguous", test_ambiguous);
     g_test_add_func("/store/read/closed-by", test_closed_by);
     g_test_add_func("/store/read/pens", test_pens);
+    g_test_add_func("/store/read/left-log", test_left_log);
     g_test_add_func("/store/read/filters", test_filters);
     g_test_add_func("/store/read/paging", test_paging);
     g_test_add_func("/store/read/journal-pages", test_journal_pages);
