@@ -439,3 +439,16 @@ rig_sql_int(const Rig *self, const char *sql)
     g_assert_cmpint(sqlite3_close(db), ==, SQLITE_OK);
     return value;
 }
+
+void
+rig_expect_complete(Rig *self, const Treatment *treatment)
+{
+    for (guint i = 0; i < treatment->sessions->len; i++) {
+        const uint32_t number = g_array_index(treatment->sessions, uint32_t, i);
+        g_autoptr(PdSession) session = rig_get_number(self, treatment->log_id, number);
+        g_autofree char *expected = treatment_dup_expected(treatment, number, NULL);
+        g_autofree char *got = rig_format(session);
+        g_assert_cmpstr(got, ==, expected);
+        g_assert_cmpstr(session->state, ==, "complete");
+    }
+}

@@ -82,6 +82,17 @@ int64_t rig_sql_int(const Rig *self, const char *sql);
 
 void rig_remove_tree(const char *path);
 
+/** Every session is complete and is what core alone makes of its records. */
+void rig_expect_complete(Rig *self, const Treatment *treatment);
+
+/**
+ * Run @child in a process that is killed after @after_us, or with 0 once it said something.
+ * Owns: what it wrote to @fd.
+ */
+GByteArray *rig_run_and_kill(void (*child)(gpointer data, int fd),
+                             gpointer data,
+                             uint32_t after_us);
+
 /** Stand between SQLite and the disk, before anything is opened. */
 void rig_watch_disk(void);
 
