@@ -51,7 +51,7 @@ typedef struct {
 
 typedef struct {
     bool notify_by_signal;  /* StartNotify where AcquireNotify is refused (F26, P7) */
-    int16_t rssi_floor_dbm; /* connect only above it (F5); 0 = no floor */
+    int16_t rssi_floor_dbm; /* below it an advertisement proves nothing (F11); 0 = no floor */
     uint32_t coalesce_ms;   /* the reader's wake-ups while nobody watches; 0 = 250 */
 } PdPenConfig;
 

@@ -549,17 +549,23 @@ is_called(Rig *rig, const void *user_data)
     return ((const Other *)user_data)->done;
 }
 
-/* A call by a program that is not us. Owns: the caller's. */
+/* A call by a program that is not us. Owns: the caller's reply; takes floating @parameters. */
 static GVariant *
-call_as_other(Rig *rig, Other *other, const char *path, const char *interface, const char *method)
+call_name_as_other(Rig *rig,
+                   Other *other,
+                   const char *name,
+                   const char *path,
+                   const char *interface,
+                   const char *method,
+                   GVariant *parameters)
 {
     other->done = false;
     g_dbus_connection_call(other->bus,
-                           "org.bluez",
+                           name,
                            path,
                            interface,
                            method,
-                           NULL,
+                           parameters,
                            NULL,
                            G_DBUS_CALL_FLAGS_NONE,
                            5000,
@@ -569,6 +575,12 @@ call_as_other(Rig *rig, Other *other, const char *path, const char *interface, c
     rig_wait(rig, is_called, other, 10000, method);
     g_assert_no_error(other->error);
     return other->reply;
+}
+
+static GVariant *
+call_as_other(Rig *rig, Other *other, const char *path, const char *interface, const char *method)
+{
+    return call_name_as_other(rig, other, "org.bluez", path, interface, method, NULL);
 }
 
 /* Path of the object with @interface whose @property is @value. Owns: the caller's. */
@@ -659,6 +671,100 @@ test_in_use(void)
     g_object_unref(other.bus);
 }
 
+/* P24: nothing of the old bluetoothd is used with the new one, and nothing is lost. */
+static void
+test_restart(void)
+{
+    g_autoptr(Rig) rig = rig_new(USUAL "--pens=1 --speed=4 --passes=6");
+    Other other;
+
+    rig_start_manager(rig, NULL);
+    enroll_all(rig, 1);
+    rig_wait(rig, is_state, "live", 20000, "a session to begin");
+    other_open(rig, &other);
+    g_variant_unref(call_name_as_other(rig,
+                                       &other,
+                                       "org.freedesktop.systemd1",
+                                       "/org/freedesktop/systemd1",
+                                       "org.freedesktop.systemd1.Manager",
+                                       "RestartUnit",
+                                       g_variant_new("(ss)", "bluetooth.service", "replace")));
+    rig_wait(rig, is_state, "no-adapter", 5000, "bluetoothd's end to be seen");
+    rig_wait(rig, is_linked, NULL, 15000, "the pen to be linked by the new one");
+    rig_wait(rig, is_over, NULL, 50000, "the treatment to end");
+    rig_wait(rig, rig_is_settled, NULL, 20000, "every number to be settled");
+    g_object_unref(other.bus);
+}
+
+static void
+set_power(Rig *rig, Other *other, gboolean powered)
+{
+    g_variant_unref(call_name_as_other(
+        rig,
+        other,
+        "org.bluez",
+        "/org/bluez/hci0",
+        "org.freedesktop.DBus.Properties",
+        "Set",
+        g_variant_new("(ssv)", "org.bluez.Adapter1", "Powered", g_variant_new_boolean(powered))));
+}
+
+/* P23: an adapter that goes is named, one that comes back is used. */
+static void
+test_power(void)
+{
+    g_autoptr(Rig) rig = rig_new(USUAL "--pens=1 --speed=4 --passes=6");
+    Other other;
+
+    rig_start_manager(rig, NULL);
+    enroll_all(rig, 1);
+    rig_wait(rig, is_state, "live", 20000, "a session to begin");
+    other_open(rig, &other);
+    set_power(rig, &other, FALSE);
+    rig_wait(rig, is_state, "no-adapter", 5000, "the adapter to be missed");
+    set_power(rig, &other, TRUE);
+    rig_wait(rig, is_linked, NULL, 15000, "the pen to be linked again");
+    rig_wait(rig, is_over, NULL, 50000, "the treatment to end");
+    rig_wait(rig, rig_is_settled, NULL, 20000, "every number to be settled");
+    g_object_unref(other.bus);
+}
+
+static uint32_t
+count_event(const Rig *rig, const char *event)
+{
+    uint32_t n = 0;
+
+    for (const char *at = strstr(rig->events->str, event); at != NULL; at = strstr(at + 1, event)) {
+        n++;
+    }
+    return n;
+}
+
+static bool
+is_up_again(Rig *rig, const void *user_data)
+{
+    return count_event(rig, "up PT-0001;") >= *(const uint32_t *)user_data;
+}
+
+/* P9: a window that scans in vain does not keep a pen out that lost its link meanwhile. */
+static void
+test_scan_lets_in(void)
+{
+    g_autoptr(Rig) rig = rig_new(USUAL "--pens=1 --speed=1 --disconnect-every=2000");
+    Ended ended = { 0 };
+
+    rig_start_manager(rig, NULL);
+    enroll_all(rig, 1);
+    rig_wait(rig, is_linked, NULL, 10000, "the pen to be linked");
+    pd_pen_manager_enroll_async(rig->manager, "PT-0009", NULL, 60, NULL, on_ended, &ended);
+    const uint32_t wanted = count_event(rig, "up PT-0001;") + 2;
+    rig_wait(rig, is_up_again, &wanted, 40000, "the pen to come back while the window scans");
+    g_assert_false(ended.done);
+    rig_stop_manager(rig);
+    rig_wait(rig, is_ended, &ended, 1000, "the window to end");
+    g_clear_error(&ended.error);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -685,5 +791,8 @@ main(int argc, char **argv)
     g_test_add_func("/manager/hand-over", test_hand_over);
     g_test_add_func("/manager/unbonded", test_unbonded);
     g_test_add_func("/manager/in-use", test_in_use);
+    g_test_add_func("/manager/scan-lets-in", test_scan_lets_in);
+    g_test_add_func("/manager/restart", test_restart);
+    g_test_add_func("/manager/power", test_power);
     return g_test_run();
 }
