@@ -50,6 +50,7 @@ struct PdEnrol {
     int64_t scan_us;    /* when this scan began */
     int64_t ready_us;   /* when waiting for services began */
     int64_t adapter_us; /* when this adapter's turn began */
+    uint32_t n_dropped; /* links of a bonded device that fell */
     bool is_guess;      /* nothing but the service tells that it is the pen */
     bool had_bond;      /* the device's bond is from before this window */
     bool is_linked;     /* we linked the device */

@@ -120,15 +120,31 @@ replace_bond(PdEnrol *self)
     pd_enrol_set_timer(self, POLL_MS, on_may_remove);
 }
 
+/*
+ * A pen that forgot us refuses, or drops every link at once (F11). One lost link is
+ * none: the bond would be gone for nothing.
+ */
+static bool
+is_bond_lost(PdEnrol *self, const GError *error)
+{
+    if (!self->had_bond) {
+        return false;
+    }
+    if (g_error_matches(error, PD_ERROR, PD_ERROR_BLUEZ_AUTH)) {
+        return true;
+    }
+    if (g_error_matches(error, PD_ERROR, PD_ERROR_DISCONNECTED) ||
+        pd_bluez_error_get_hint(error) == PD_BLUEZ_HINT_ABORT_BY_LOCAL) {
+        self->n_dropped++;
+    }
+    return self->n_dropped >= PEN_LINK_ABORTS_MAX;
+}
+
 static void
 on_link_failed(PdEnrol *self, const GError *error)
 {
-    const bool is_bond_lost =
-        self->had_bond && (g_error_matches(error, PD_ERROR, PD_ERROR_BLUEZ_AUTH) ||
-                           g_error_matches(error, PD_ERROR, PD_ERROR_DISCONNECTED) ||
-                           pd_bluez_error_get_hint(error) == PD_BLUEZ_HINT_ABORT_BY_LOCAL);
-
-    if (is_bond_lost) {
+    if (is_bond_lost(self, error)) {
+        self->n_dropped = 0;
         replace_bond(self);
         return;
     }

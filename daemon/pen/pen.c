@@ -100,8 +100,10 @@ find_unbonded_adapter(PdPen *self)
 const char *
 pd_pen_get_state(PdPen *self)
 {
-    if (self->state.state == PEN_LINK_IDLE && !self->is_suspended &&
-        find_unbonded_adapter(self) != NULL) {
+    if (self->is_suspended) {
+        return "connecting";
+    }
+    if (self->state.state == PEN_LINK_IDLE && find_unbonded_adapter(self) != NULL) {
         return "needs-enrol";
     }
     if (!pd_pen_is_streaming(self)) {
