@@ -149,6 +149,7 @@ test_unbonded(void)
     rig_save_pen(rig, "PT-0001", "00:AA:01:00:00:00");
     rig_start_manager(rig, NULL);
     g_autofree char *serial = rig_enroll(rig, "PT-0002", NULL, 20, NULL);
+    g_assert_cmpstr(serial, ==, "PT-0002");
     /* The window made bluetoothd show both, and the first would bond at a touch. */
     rig_wait(rig, scenario_is_state, "needs-enrol", 5000, "the missing bond to be named");
     rig_idle(rig, 3000);
