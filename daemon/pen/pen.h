@@ -116,6 +116,7 @@ typedef struct {
     uint32_t attempt;
 } PdPenCall;
 
+/** A pen without a link; pd_pen_replan() sets it going. Owns: takes @info. */
 PdPen *pd_pen_new(PdPenManager *manager, PdPenInfo *info);
 PdPen *pd_pen_ref(PdPen *self);
 void pd_pen_unref(PdPen *self);
@@ -133,6 +134,7 @@ void pd_pen_feed_because(PdPen *self, PenLinkEvent event, char *detail);
 void pd_pen_replan(PdPen *self);
 /** A usable device of this pen: bonded, its adapter on, no debris. NULL = none. Owns: borrowed. */
 PdBluezDevice *pd_pen_pick_device(PdPen *self);
+/** Take PdBluezDeviceChange bits of a device with this pen's address, on any adapter. */
 void pd_pen_on_device_changed(PdPen *self, PdBluezDevice *device, uint32_t changed);
 
 /** Begin and end of an enrolment window's scan on @adapter (P9). */
@@ -146,17 +148,25 @@ void pd_pen_suspend(PdPen *self);
 /** @is_linked_by_us: the window made a link that is to be used. */
 void pd_pen_resume(PdPen *self, bool is_linked_by_us);
 
+/** The state's one timer; adds up to a quarter of jitter (F22). */
 void pd_pen_arm_timer(PdPen *self, uint32_t delay_ms);
 
+/** The link is up and its records flow. */
 bool pd_pen_is_streaming(const PdPen *self);
+/** A session is open as far as records tell, linked or not. */
 bool pd_pen_is_in_session(PdPen *self);
+/** What was malformed since start, on all links. */
 uint32_t pd_pen_get_n_malformed(PdPen *self);
+/** As Pen1.State. Owns: static. */
 const char *pd_pen_get_state(PdPen *self);
 /** In words. Owns: borrowed until the next call. */
 const char *pd_pen_get_reason(PdPen *self);
+/** Tell the listener if state, battery or reason are others than last told. */
 void pd_pen_tell_changed(PdPen *self);
+/** Remember it in the store, in the background. */
 void pd_pen_save(PdPen *self);
 
+/** For a call about the present link. Owns: the caller's, freed by its completion. */
 PdPenCall *pd_pen_call_new(PdPen *self);
 void pd_pen_call_free(PdPenCall *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PdPenCall, pd_pen_call_free)
@@ -164,19 +174,27 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(PdPenCall, pd_pen_call_free)
 PdPen *pd_pen_call_get(const PdPenCall *self);
 
 /* link.c: the steps that bring a link up, and its end. */
+/** The link is up: nothing of an earlier one counts (P6). */
 void pd_link_init(PdPen *pen);
+/** The link is down or given up: close sockets, forget calls, tell store and listener. */
 void pd_link_end(PdPen *pen);
+/** Feeds DONE, FAILED, AUTH, REFUSE or DOWN. */
 void pd_link_read_feature(PdPen *pen);
+/** Feeds DONE, FAILED, AUTH, STUCK, IN_USE or DOWN. */
 void pd_link_subscribe(PdPen *pen);
+/** Begin to follow the tail and to back-fill. */
 void pd_link_stream(PdPen *pen);
 /** Read Feature of a link that streams: newest, oldest, what was overwritten. */
 void pd_link_refresh_feature(PdPen *pen);
 
 /* clock.c */
+/** Make an anchor; feeds DONE or FAILED when the link waits for it. */
 void pd_clock_read(PdPen *pen);
 
 /* log.c: what Feature says about the log. */
+/** Take over log, reach and firmware; a new log begins anew (F2). Returns true. */
 bool pd_log_accept_feature(PdPen *pen, const PenFeature *feature);
+/** Settle what is older than the pen's oldest and not here, with its cause (F5, F24). */
 void pd_log_settle_lost(PdPen *pen);
 
 /* racp.c */
@@ -184,24 +202,32 @@ void pd_racp_init(PdRacp *self);
 void pd_racp_clear(PdRacp *self);
 /** Ask for the next window or mark, if the control point is idle. */
 void pd_racp_pump(PdPen *pen);
+/** What the pen indicated on the control point. */
 void pd_racp_on_indication(PdPen *pen, const uint8_t *bytes, size_t n_bytes);
+/** The data stream says that the report of @first..@last is over. */
 void pd_racp_on_range_end(PdPen *pen, uint32_t first, uint32_t last);
+/** The sockets are empty, as asked with @token. */
 void pd_racp_on_drained(PdPen *pen, uint32_t token);
+/** Bytes that are no record: thrice alike they are kept as damaged (F3). */
 void pd_racp_on_bad(PdPen *pen, const PdReaderItem *item);
 /** Something of the report arrived. */
 void pd_racp_touch(PdPen *pen);
+/** A report is asked for or runs. */
 bool pd_racp_is_reporting(const PdPen *pen);
 
 /* mark.c */
 /** Number to mark now, 0 = nothing. Starts a flush when one is due before. */
 uint32_t pd_mark_get_due(PdPen *pen);
+/** The pen has it. */
 void pd_mark_done(PdPen *pen, uint32_t number);
+/** The store's word on the pen's log. */
 void pd_mark_on_durable(PdPen *pen, uint32_t contiguous);
 
 /* intake of what the reader tells: tail.c */
 void pd_tail_take(PdPen *pen, const PdReaderItem *item);
 
 /* cure.c */
+/** Do about debris what the rules allow now; feeds ADAPTER or FAILED. */
 void pd_cure_try(PdPen *pen);
 
 /* manager.c */
@@ -225,6 +251,7 @@ struct PdPenManager {
     bool watched;
 };
 
+/** An enrolled pen, NULL = none. Owns: borrowed. */
 PdPen *pd_manager_find(PdPenManager *self, const char *serial);
 PdPen *pd_manager_find_by_address(PdPenManager *self, const char *address);
 /** A newly enrolled pen. Owns: takes @info. Returns it, borrowed. */

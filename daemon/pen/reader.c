@@ -87,7 +87,9 @@ command_free(Command *command)
 static void
 push_item(PdReader *self, const PdReaderItem *item)
 {
-    const bool is_copy = item->kind == PD_READER_RECORD || item->kind == PD_READER_BAD;
+    /* What numbers or the next head item show again; the rest comes once per link or call. */
+    const bool is_spare = item->kind == PD_READER_RECORD || item->kind == PD_READER_BAD ||
+                          item->kind == PD_READER_GAP;
     Item *copy = g_malloc0(sizeof *copy + item->n_bytes);
 
     copy->item = *item;
@@ -96,7 +98,7 @@ push_item(PdReader *self, const PdReaderItem *item)
     }
     copy->item.bytes = copy->bytes;
     pthread_mutex_lock(&self->lock);
-    const bool has_room = !is_copy || self->items.length < ITEMS_MAX;
+    const bool has_room = !is_spare || self->items.length < ITEMS_MAX;
     if (has_room) {
         g_queue_push_tail(&self->items, copy);
     }
