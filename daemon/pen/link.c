@@ -125,7 +125,8 @@ take_feature(PdPen *pen, GBytes *value)
         return false;
     }
     pen->link.feature = feature;
-    return pd_log_accept_feature(pen, &feature);
+    pd_log_accept_feature(pen, &feature);
+    return true;
 }
 
 static void

@@ -40,7 +40,7 @@ take_text(char **field, const char *text)
     return true;
 }
 
-bool
+void
 pd_log_accept_feature(PdPen *pen, const PenFeature *feature)
 {
     bool is_changed = false;
@@ -59,7 +59,6 @@ pd_log_accept_feature(PdPen *pen, const PenFeature *feature)
     if (is_changed) {
         pd_pen_save(pen);
     }
-    return true;
 }
 
 /* Why @number, below oldest, is not here; and the end of the run it is true for. */

@@ -192,8 +192,8 @@ void pd_link_refresh_feature(PdPen *pen);
 void pd_clock_read(PdPen *pen);
 
 /* log.c: what Feature says about the log. */
-/** Take over log, reach and firmware; a new log begins anew (F2). Returns true. */
-bool pd_log_accept_feature(PdPen *pen, const PenFeature *feature);
+/** Take over log, reach and firmware; a new log begins anew (F2). */
+void pd_log_accept_feature(PdPen *pen, const PenFeature *feature);
 /** Settle what is older than the pen's oldest and not here, with its cause (F5, F24). */
 void pd_log_settle_lost(PdPen *pen);
 
