@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #define START_MS 10000u
 
@@ -112,6 +113,13 @@ rig_idle(Rig *self, uint32_t ms)
     rig_wait(self, is_past, &end_us, ms + START_MS, "time to pass");
 }
 
+/* A test that aborts leaves nothing running. */
+static void
+die_with_parent(gpointer data)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
 static GSubprocess *
 spawn(Rig *self, const char *name, const char *const *argv)
 {
@@ -120,6 +128,7 @@ spawn(Rig *self, const char *name, const char *const *argv)
     g_autofree char *out = g_strdup_printf("%s/%s.out", self->directory, name);
     g_autofree char *err = g_strdup_printf("%s/%s.err", self->directory, name);
 
+    g_subprocess_launcher_set_child_setup(launcher, die_with_parent, NULL, NULL);
     g_subprocess_launcher_set_stdout_file_path(launcher, out);
     g_subprocess_launcher_set_stderr_file_path(launcher, err);
     if (self->address != NULL) {
