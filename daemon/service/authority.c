@@ -16,6 +16,8 @@
 #define POLKIT_PATH       "/org/freedesktop/PolicyKit1/Authority"
 #define POLKIT_IFACE      "org.freedesktop.PolicyKit1.Authority"
 #define POLKIT_DEFAULT_MS 5000u
+/* Each costs a match rule, of which the bus gives a connection 512. */
+#define DEFAULT_CLIENTS 256u
 
 struct PdServiceAuthority {
     GDBusConnection *bus;      /* ref */
@@ -123,6 +125,35 @@ explain(const GError *error)
                        error->message);
 }
 
+/* Takes the client out of the table; what waits is answered with @error. */
+static void
+drop_client(PdServiceAuthority *self, PdServiceClient *client, const GError *error)
+{
+    g_autoptr(PdServiceClient) kept = pd_service_client_ref(client);
+
+    g_dbus_connection_signal_unsubscribe(self->bus, kept->signal_id);
+    kept->authority = NULL;
+    g_hash_table_remove(self->clients, kept->name);
+    pd_service_client_answer_all(kept, error);
+}
+
+/* Beyond so many, a client is known for as long as it waits and asked about again. */
+static void
+forget_if_crowded(PdServiceClient *client)
+{
+    PdServiceAuthority *self = client->authority;
+
+    if (self == NULL || g_hash_table_size(self->clients) <= self->config.max_clients) {
+        return;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(client->checks); i++) {
+        if (client->checks[i].is_asking || client->checks[i].waiting->len > 0) {
+            return;
+        }
+    }
+    drop_client(self, client, NULL);
+}
+
 static void judge(PdServiceClient *client, PdServiceAction action);
 
 static PdServiceVerdictKey
@@ -151,6 +182,7 @@ on_checked(GObject *source, GAsyncResult *result, gpointer user_data)
         g_autoptr(GError) denied = explain(error);
         g_info("%s for %s: %s", action_names[question->action], client->name, denied->message);
         pd_service_client_answer(client, question->action, denied);
+        forget_if_crowded(client);
         return;
     }
     if (question->generation != self->generation) {
@@ -162,6 +194,7 @@ on_checked(GObject *source, GAsyncResult *result, gpointer user_data)
     client->checks[question->action].is_allowed = allowed;
     pd_service_verdicts_put(self->verdicts, &key, allowed, g_get_monotonic_time());
     settle(client, question->action, allowed);
+    forget_if_crowded(client);
 }
 
 static void
@@ -226,18 +259,6 @@ judge(PdServiceClient *client, PdServiceAction action)
     }
 }
 
-/* Takes the client out of the table; what waits is answered with @error. */
-static void
-drop_client(PdServiceAuthority *self, PdServiceClient *client, const GError *error)
-{
-    g_autoptr(PdServiceClient) kept = pd_service_client_ref(client);
-
-    g_dbus_connection_signal_unsubscribe(self->bus, kept->signal_id);
-    kept->authority = NULL;
-    g_hash_table_remove(self->clients, kept->name);
-    pd_service_client_answer_all(kept, error);
-}
-
 static void
 on_identified(PdServiceClient *client, const GError *error)
 {
@@ -250,6 +271,7 @@ on_identified(PdServiceClient *client, const GError *error)
             judge(client, (PdServiceAction)i);
         }
     }
+    forget_if_crowded(client);
 }
 
 static void
@@ -345,6 +367,9 @@ pd_service_authority_new(GDBusConnection *bus, const PdServiceAuthorityConfig *c
     if (self->config.polkit_ms == 0) {
         self->config.polkit_ms = POLKIT_DEFAULT_MS;
     }
+    if (self->config.max_clients == 0) {
+        self->config.max_clients = DEFAULT_CLIENTS;
+    }
     self->clients = g_hash_table_new_full(
         g_str_hash, g_str_equal, NULL, (GDestroyNotify)pd_service_client_unref);
     self->verdicts = pd_service_verdicts_new();
@@ -405,6 +430,12 @@ pd_service_authority_check_async(PdServiceAuthority *self,
     } else if (!client->is_identifying) {
         pd_service_client_identify(client, self->bus, self->cancellable, is_known, on_identified);
     }
+}
+
+uint32_t
+pd_service_authority_count_clients(const PdServiceAuthority *self)
+{
+    return g_hash_table_size(self->clients);
 }
 
 bool

@@ -28,6 +28,7 @@ typedef struct {
     uint32_t trusted_uids[2]; /* 0 and our own; PD_SERVICE_NO_UID for none */
     uint32_t sync_uid;        /* of pentel-sync, PD_SERVICE_NO_UID when there is none */
     uint32_t polkit_ms;       /* how long polkit may take; 0 = 5000 */
+    uint32_t max_clients;     /* that are remembered; 0 = 256 */
 } PdServiceAuthorityConfig;
 
 /** Begin. Owns: refs @bus, copies @config. */
@@ -54,6 +55,9 @@ void pd_service_authority_check_async(PdServiceAuthority *self,
 
 /** @uid_out: of the client, set when allowed. */
 bool pd_service_authority_check_finish(GAsyncResult *result, uint32_t *uid_out, GError **error);
+
+/** Clients that are remembered now. */
+uint32_t pd_service_authority_count_clients(const PdServiceAuthority *self);
 
 /** polkit's name of an action. Owns: static. */
 const char *pd_service_action_to_string(PdServiceAction action);

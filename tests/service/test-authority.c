@@ -413,6 +413,31 @@ test_client_leaves(Fixture *self, gconstpointer data)
     g_error_free(outcome.error);
 }
 
+/* Match rules are few: all clients are answered, not all are remembered. */
+static void
+test_crowd(Fixture *self, gconstpointer data)
+{
+    g_autoptr(GPtrArray) clients = g_ptr_array_new_with_free_func((GDestroyNotify)drop_connection);
+
+    PdServiceAuthorityConfig config = nobody;
+
+    config.max_clients = 10;
+    make_authority(self, &config);
+    start_polkit(self);
+    self->answer = ANSWER_YES;
+    for (unsigned i = 0; i < 30; i++) {
+        GDBusConnection *client = connect_bus(self);
+
+        g_ptr_array_add(clients, client);
+        expect_yes(self, client, PD_SERVICE_ACTION_READ);
+    }
+    g_assert_cmpuint(pd_service_authority_count_clients(self->authority), ==, 10);
+    expect_yes(self, clients->pdata[29], PD_SERVICE_ACTION_READ);
+    g_ptr_array_set_size(clients, 0);
+    loop_for(200);
+    g_assert_cmpuint(pd_service_authority_count_clients(self->authority), ==, 0);
+}
+
 static void
 test_unknown_client(Fixture *self, gconstpointer data)
 {
@@ -492,6 +517,7 @@ main(int argc, char **argv)
         { "/service/authority/changed", test_changed },
         { "/service/authority/changed-meanwhile", test_changed_meanwhile },
         { "/service/authority/client-leaves", test_client_leaves },
+        { "/service/authority/crowd", test_crowd },
         { "/service/authority/freed", test_freed },
     };
 
