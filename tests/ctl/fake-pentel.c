@@ -47,9 +47,11 @@ write_pipe(gpointer data)
     gsize done = 0;
 
     while (done < pipe->n_bytes) {
-        const char *newline = memchr(pipe->bytes + done, '\n', pipe->n_bytes - done);
-        gsize n =
-            newline != NULL ? (gsize)(newline - pipe->bytes) + 1 - done : pipe->n_bytes - done;
+        gsize n = pipe->n_bytes - done;
+        const char *newline = pipe->line_ms > 0 ? memchr(pipe->bytes + done, '\n', n) : NULL;
+        if (newline != NULL) {
+            n = (gsize)(newline - pipe->bytes) + 1 - done;
+        }
         if (pipe->cut > 0 && done + n > pipe->cut) {
             n = pipe->cut - done;
         }
@@ -124,6 +126,7 @@ reply_with_pipe(Fake *fake, const char *group, GDBusMethodInvocation *invocation
     close(ends[0]);
     g_dbus_method_invocation_return_value_with_unix_fd_list(
         invocation, g_variant_new("(h)", 0), fds);
+    g_dbus_connection_flush_sync(fake->connection, NULL, NULL); /* before it dies of a cut */
     g_thread_unref(g_thread_new("pipe", write_pipe, pipe));
 }
 
