@@ -7,8 +7,9 @@
 
 #include "ctl/run.h"
 
-#include <string.h>
 #include <unistd.h>
+
+#define PING_TIMEOUT_MS 10000
 
 CtlExit
 ctl_stream_open(
@@ -45,7 +46,11 @@ ctl_stream_clear(CtlStream *self)
 bool
 ctl_stream_is_whole(const CtlStream *self, CtlRun *run)
 {
-    g_autofree char *owner = cli_bus_dup_owner(run->bus);
+    const CliBusTarget target = { self->owner, "/", "org.freedesktop.DBus.Peer", "Ping" };
+    g_autoptr(GVariant) reply =
+        self->owner != NULL
+            ? cli_bus_call_other(run->bus, &target, NULL, "()", PING_TIMEOUT_MS, NULL)
+            : NULL;
 
-    return owner != NULL && self->owner != NULL && strcmp(owner, self->owner) == 0;
+    return reply != NULL;
 }

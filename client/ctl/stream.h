@@ -20,6 +20,7 @@ void ctl_stream_clear(CtlStream *self);
  * After the end of file: whether penteld itself ended it.
  *
  * A pipe ends in the same way when the writer is finished and when it is killed; a penteld
- * that still holds its name was not killed.
+ * that still answers was not killed. Whether its name is still there does not tell: the bus
+ * may see its end later than the reader of the pipe.
  */
 bool ctl_stream_is_whole(const CtlStream *self, CtlRun *run);
