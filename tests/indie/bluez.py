@@ -222,7 +222,7 @@ class Device:
         """As the pen decides; also what a read of an encrypted value starts."""
         if not self.bonded() and self.link and self.pen.pairing:
             self.pen.bonds.add(self.adapter.address)
-            self.pen.pairing = self.pen.habits.two_adapters
+            self.pen.pairing = not self.pen.habits.one_bond
             self.pen.seen.append(("bonded", self.adapter.address))
             self.tree.change(self.path, DEVICE, Paired=True, Bonded=True)
         return self.bonded()

@@ -40,8 +40,7 @@ class Habits:
     optional_racp: bool = True    # the operators the page does not require
     extra_fields: bool = False    # fields of a later minor version
     early_frames: bool = False    # the first live frames overtake the subscription's reply
-    two_adapters: bool = False    # stays in pairing mode after a bonding
-    clock_strict: bool = False    # a write's flags may hold nothing but what the page names
+    one_bond: bool = False        # its operator ends pairing mode after the first bonding
     claims_battery: bool = True   # 0x180F shows as Battery1 only
     decoy: bool = False           # the standard characteristics also in another service
     resolved_first: bool = False  # ServicesResolved before the objects are there
@@ -238,7 +237,7 @@ class Pen:
             self._queue(STORED, self.item(wire.RANGE_END, message))
             self._send(STORED, 1000)
             self.line.report = None
-            if report.opcode == COMBINED:
+            if report.opcode == COMBINED and report.sent:
                 self.answer(b"\x08\x00" + struct.pack("<I", report.sent))
             else:
                 self.respond(report.opcode, 1 if report.sent else 6)
@@ -275,6 +274,9 @@ class Pen:
             self.line.subscribed.discard(uuid)
             if uuid in self.line.queues:
                 self.line.queues[uuid].clear()
+            if uuid == STORED and self.line.report:
+                opcode, self.line.report = self.line.report.opcode, None
+                self.respond(opcode, 8)
 
     def read(self, uuid):
         self.seen.append(("read", uuid))
@@ -313,11 +315,11 @@ class Pen:
             raise
 
     def _set_clock(self, data):
-        if len(data) != 9 or data[0] & 3 != 2 or (self.habits.clock_strict and data[0] & 0xF0):
+        if len(data) != 9 or data[0] & 3 != 2:
             raise Att(0x81)
         unit_us = [1000000, 100000, 1000, 100][data[0] >> 2 & 3]
         wall_us = int.from_bytes(data[1:7], "little") * unit_us + EPOCH_2000_US
-        if data[7] in (0, 7):
+        if not 1 <= data[7] <= 6:
             raise Att(0x80)
         if not 1577836800000000 <= wall_us < 4133980800000000:
             raise Att(0xFF)
@@ -353,31 +355,40 @@ class Pen:
         self.line.queues[STORED].clear()
         self.respond(ABORT, 1)
 
+    def _operand(self, opcode, operator, operand, known):
+        """The numbers of a request, or None after it was refused, in the page's order."""
+        size = {2: 5, 3: 5, 4: 9}.get(operator, 0)
+        bounds = [int.from_bytes(operand[i:i + 4], "little") for i in range(1, len(operand), 4)]
+        if not 1 <= operator <= 6:
+            code = 3
+        elif operator not in known:
+            code = 4
+        elif size and operand and operand[0] != 1:
+            code = 9
+        elif len(operand) != size or 0 in bounds or bounds != sorted(bounds):
+            code = 5
+        else:
+            return bounds
+        return self.respond(opcode, code)
+
     def _mark(self, operator, operand):
-        if operator != 2:
-            return self.respond(DELETE, 4 if operator in (1, 3, 4, 5, 6) else 3)
-        if operand and operand[0] != 1:
-            return self.respond(DELETE, 9)
-        num = int.from_bytes(operand[1:], "little")
-        if len(operand) != 5 or num == 0 or num > self.newest:
+        bounds = self._operand(DELETE, operator, operand, (2,))
+        if bounds is None:
+            return
+        if bounds[0] > self.newest:
             return self.respond(DELETE, 5)
-        self.marked = max(self.marked, num)
+        self.marked = max(self.marked, bounds[0])
         self.respond(DELETE, 1)
 
     def _ask(self, opcode, operator, operand):
         """Report, count or combined report."""
-        sizes = {1: 0, 3: 5, 4: 9, 5: 0, 6: 0}
-        rare = operator in (5, 6) or opcode == COUNT and operator != 1
-        if operator not in sizes or rare and not self.habits.optional_racp:
-            return self.respond(opcode, 4 if operator in (2, 3, 4, 5, 6) else 3)
-        if operand and operand[0] != 1:
-            return self.respond(opcode, 9)
-        bounds = [int.from_bytes(operand[i:i + 4], "little") for i in range(1, len(operand), 4)]
-        if len(operand) != sizes[operator] or 0 in bounds or bounds != sorted(bounds):
-            return self.respond(opcode, 5)
-        edge = {5: self.oldest, 6: self.newest}.get(operator)
-        first, last = {0: (edge or 1, U32 if edge is None else edge), 1: bounds + [U32],
-                       2: bounds}[len(bounds)]
+        few = (1,) if opcode == COUNT else (3, 4)
+        known = range(1, 7) if self.habits.optional_racp else few
+        bounds = self._operand(opcode, operator, operand, known)
+        if bounds is None:
+            return
+        first, last = {1: (1, U32), 2: [1] + bounds, 3: bounds + [U32], 4: bounds,
+                       5: (self.oldest, self.oldest), 6: (self.newest, self.newest)}[operator]
         within = range(max(first, self.oldest), min(last, self.newest) + 1) if self.newest else ()
         if opcode == COUNT:
             return self.answer(b"\x05\x00" + struct.pack("<I", len(within)))

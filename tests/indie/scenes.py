@@ -43,7 +43,7 @@ def later_minor():
     """Microseconds; holes, bodies and fields of a later minor version, packed fields in
     pieces, a session cut off by a reset and its continuation."""
     habits = Habits(mtu=185, extra_fields=True, short_segments=True, head_every_s=1.0,
-                    decoy=True, claims_battery=False, clock_strict=True)
+                    decoy=True, claims_battery=False)
     pen = Pen("Q.B_2", "FE:DC:BA:98:76:54", 0x8000000000000002, 9, habits,
               boot_tick=600 * 1000000)
     plan = Plan(1000000, 20000, 10, depth=wave(400, 2300, 20000), rate=lambda t: 10000,

@@ -50,9 +50,9 @@ def formatted(world, pen, session):
 
 
 def run():
-    # The page ends pairing mode after one bonding; the second pen is kinder.
-    lost, one = full("F-1", "01", Habits(head_every_s=1.0), 0)
-    kept, two = full("F-2", "02", Habits(two_adapters=True), 45)
+    # One operator ends pairing mode as soon as a bond was made.
+    lost, one = full("F-1", "01", Habits(head_every_s=1.0, one_bond=True), 0)
+    kept, two = full("F-2", "02", Habits(), 45)
     future = Pen("F-9", "C4:00:00:00:00:09", 9, 1, Habits(major=2))
     with World([lost, kept, future], ADAPTERS) as world:
         world.start_daemon()

@@ -66,6 +66,11 @@ def run():
         time.sleep(1.0)
         world.stop("penteld", signal.SIGKILL)
         time.sleep(0.5)
+        # What was in the air then met a pen that nobody listened to any more.
+        late = [what for pen in (steady, fallen) for what in pen.refused]
+        assert all(what[0] == 8 or "0xfd" in str(what[0]) for what in late), late
+        steady.refused.clear()
+        fallen.refused.clear()
         world.start_daemon()
         wait_until(lambda: not one.steps and not three.steps, 30, "the treatments to end")
 

@@ -15,7 +15,7 @@ from world import World, main
 
 
 def make():
-    pen = Pen("S", "E7:00:00:00:00:01", 0x0102030405060708, 1, Habits(clock_strict=True),
+    pen = Pen("S", "E7:00:00:00:00:01", 0x0102030405060708, 1, Habits(one_bond=True),
               boot_tick=500 * 1000000)
     sessions = {}
 
@@ -59,7 +59,7 @@ def malformed(world, pen):
 
 
 def name(world, pen):
-    """Bonded on one of two adapters, as its pairing mode ended with that."""
+    """Bonded on one of two adapters: its pairing mode was ended with that."""
     shown = world.ctl_json("pens")[0]["name"]
     return [] if shown == pen.name else [f"name {shown}, not {pen.name}"]
 

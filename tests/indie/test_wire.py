@@ -34,6 +34,13 @@ def vectors():
     message = wire.number(1, 1) + wire.number(2, 17) + wire.number(4, 900)
     yield ("head", record(0, 0, 4, 2002, wire.HEAD, message),
            "260088776655000000000000000004000000d20700000000b201070801101120840789ed8b19")
+    message = wire.number(1, 1) + wire.number(2, 0xFFFFFFFF)
+    yield ("range_end of an empty log", record(0, 0, 1, 700, wire.RANGE_END, message),
+           "270088776655000000000000000001000000bc0200000000a20108080110ffffffff0fd09ea31f")
+    message = wire.samples(655, [0, 4095, 0], [1, 1963, 1], [0, 10000, 0], [0, 2000, 0])
+    yield ("samples of 1/32768 s", record(28, 17, 4, 65536, wire.SAMPLES, message),
+           "3e00887766551c00000011000000040000000000010000001a20088f05120500"
+           "fe3ffd3f1a0700a09c019f9c01220500a01f9f1f2a0401ab0f018d37d59e")
     pieces = wire.segments(bytes.fromhex(SAMPLES_HEX), 23)
     yield ("segments", " ".join(bytes([p[0] | (62 + i) % 64 << 2]).hex() + p[1:].hex()
                                 for i, p in enumerate(pieces)),
