@@ -452,7 +452,7 @@ class Bluez:
     def poll(self):
         for pen in self.pens:
             pen.poll()
-        return True
+        return not self.tree.connection.is_closed()
 
     def agents(self, method, call):
         call.reply()

@@ -192,4 +192,6 @@ class Tree:
             self.emit(path, PROPERTIES, "PropertiesChanged", "(sa{sv}as)", interface, changed, gone)
 
     def emit(self, path, interface, signal, signature, *values):
+        if self.connection.is_closed():
+            return
         self.connection.emit_signal(None, path, interface, signal, GLib.Variant(signature, values))

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """What the texts say and is easily missed: what is not measured is unknown and never 0,
 only button 1 ends a pass, needles change within a pass, samples of two rates, bodies that
-break a rule are counted."""
+break a rule are counted, windows recover from a long record, numbers go up to 2^32 - 1."""
 
 import json
 
@@ -36,19 +36,24 @@ def make():
     plan = Plan(1000000, 20000, 10, depth=lambda t: 500, rate=rate).begin().treat(0, 1000000)
     plan.interval, plan.depth = 200000, lambda t: 1500
     write("two intervals", plan.treat(0, 1000000).end())
+    write("torn", Plan(1000000, 20000, 10, depth=depth, rate=rate).begin()
+          .treat(0, 3000000).end())
+    for lost in range(6, 11):
+        pen.puncture(sessions["torn"] + lost)
     write("no passes", Plan(1000000, 20000, 10, depth=depth, rate=rate).begin()
           .treat(0, 280000, 20000).end())
     return pen, sessions
 
 
 def broken(pen):
-    """A sample block whose runs do not add up, whole and with a good CRC."""
-    message = wire.samples(20000, [100] * 10, [0, 100000])
-    return pen.append(wire.SAMPLES, message)
+    """A session with a sample block whose runs do not add up; whole, and with a good CRC."""
+    pen.append(wire.BEGIN, wire.session_begin("1"))
+    pen.append(wire.SAMPLES, wire.samples(20000, [100] * 10, [0, 100000]))
+    pen.append(wire.END, wire.number(1, 1))
 
 
 ADAPTERS = ((3, "0C:11:22:33:44:01"), (10, "0C:11:22:33:44:02"))
-CASES = ("no rate", "button 2", "needles", "between samples", "two intervals", "no passes",
+CASES = ("no rate", "button 2", "needles", "between samples", "two intervals", "torn", "no passes",
          "broken body", "name")
 
 
@@ -64,29 +69,75 @@ def name(world, pen):
     return [] if shown == pen.name else [f"name {shown}, not {pen.name}"]
 
 
+def last_number(world, pen):
+    """The greatest number there is; nothing that comes later is stored where this hangs."""
+    plan = Plan(1000000, 20000, 10, depth=lambda t: 100, rate=lambda t: 1).begin()
+    plan.treat(0, 400000).end()
+    session = play(pen, plan, 100000000)
+    world.enroll(pen, timeout=20)
+    settle(world, lambda: session_differences(world, pen, session, "complete", []), 6,
+           "last number")
+
+
+def windows(world, pen):
+    """One long record does not make the gateway ask for the short ones one by one."""
+    plan = Plan(1000000, 20000, 200, depth=wave(1, 4000, 20000), rate=lambda t: 1)
+    plan.begin().treat(0, 4000000)
+    plan.n_block = 10
+    session = play(pen, plan.treat(0, 40000000).end(), 100000000)
+    world.enroll(pen, timeout=20)
+    settle(world, lambda: session_differences(world, pen, session, "complete", []), 30, "windows")
+    n_asked = sum(1 for what in pen.seen if what[0] == "write" and what[2][:1] == b"\x01")
+    assert n_asked < 120, f"windows: {n_asked} reports for {len(pen.log)} records"
+
+
+def texts(world, pen, sessions):
+    """The cases of the one pen, as (case, what is wrong)."""
+    for case in CASES:
+        def differences():
+            if case == "broken body":
+                return malformed(world, pen)
+            if case == "name":
+                return name(world, pen)
+            if case == "torn":
+                first = sessions[case] + 6
+                return session_differences(world, pen, sessions[case], "lossy",
+                                           [[first, first + 4, "hole"]])
+            return session_differences(world, pen, sessions[case], "complete", [])
+        try:
+            settle(world, differences, 10 if case == CASES[0] else 2, case)
+            yield case, None
+        except AssertionError as error:
+            yield case, str(error).split("\n[")[0]
+
+
+def alone(serial, habits, check, first_number=1):
+    """One pen in a world of its own."""
+    pen = Pen(serial, "E7:00:00:00:00:02", 0x0A0B, 1, habits, boot_tick=500 * 1000000,
+              first_number=first_number)
+    try:
+        with World([pen]) as world:
+            world.start_daemon()
+            check(world, pen)
+        return serial, None
+    except AssertionError as error:
+        return serial, str(error).split("\n[")[0]
+
+
 def run():
     pen, sessions = make()
     with World([pen], ADAPTERS) as world:
         world.start_daemon()
         world.enroll(pen)
         world.do(broken, pen)
-        failed = 0
-        for case in CASES:
-            def differences():
-                if case == "broken body":
-                    return malformed(world, pen)
-                if case == "name":
-                    return name(world, pen)
-                return session_differences(world, pen, sessions[case], "complete", [])
-            try:
-                settle(world, differences, 8, case)
-                print(f"ok {case}")
-            except AssertionError as error:
-                text = str(error).split("\n[")[0]
-                print(f"FAILED {text}")
-                failed += 1
+        results = list(texts(world, pen, sessions))
         assert not pen.refused, pen.refused
-        assert not failed, f"{failed} of {len(CASES)}"
+    results.append(alone("windows", Habits(mtu=23), windows))
+    results.append(alone("last-number", Habits(), last_number, 2**32 - 4))
+    for case, wrong in results:
+        print(f"FAILED {wrong}" if wrong else f"ok {case}")
+    n_failed = sum(1 for _, wrong in results if wrong)
+    assert not n_failed, f"{n_failed} of {len(results)}"
 
 
 if __name__ == "__main__":

@@ -60,6 +60,7 @@ class World:
                 print("\n".join(f"    {name}| {line}" for line in lines))
         for name in reversed(list(self.programs)[1:]):
             self.stop(name)
+        self.connection.close_sync(None)
         self.loop.quit()
         self.thread.join(5)
         self.stop("bus")
