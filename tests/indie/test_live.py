@@ -9,6 +9,7 @@ import time
 import expect
 import wire
 from check import session_differences, settle, time_differences
+from follow import Follower
 from pen import Habits, Pen
 from plan import Live, Plan, wait_until
 from scenes import wave
@@ -26,7 +27,8 @@ def make():
 
 def treatment(hz, interval, n_block):
     third = interval * 15
-    plan = Plan(hz, interval, n_block, depth=wave(700, 1600, interval), rate=lambda t: 1010)
+    plan = Plan(hz, interval, n_block, depth=wave(700, 1600, interval), rate=lambda t: 1010,
+                load=lambda t: t % 11)
     plan.begin(cart=("C", "L", "", 9), setting_um=1600)
     plan.treat(third, interval * 120, interval * 42, interval * 30, third, interval * 20)
     plan.button(1).treat(0, interval * 60, third)
@@ -52,6 +54,7 @@ def run():
         world.enroll(fallen)
         wait_until(lambda: all(pen.line and wire.LIVE in pen.line.subscribed
                                for pen in (steady, fallen)), 20, "both pens to be followed")
+        follower = Follower(world, steady)
         one = world.live(Live(steady, treatment(32768, 655, 10)))
         two = world.live(Live(fallen, treatment(1000000, 20000, 25)))
         wait_until(lambda: one.session and two.session, 5, "the sessions to begin")
@@ -64,6 +67,8 @@ def run():
         plan.begin(continues=old).treat(0, 1500000, 20000).end(2)
         three = world.live(Live(fallen, plan))
         time.sleep(1.0)
+        different, n_shown = follower.differences(one.session)
+        assert not different and n_shown > 3, (different, n_shown, follower.lines[:3])
         world.stop("penteld", signal.SIGKILL)
         time.sleep(0.5)
         # What was in the air then met a pen that nobody listened to any more.

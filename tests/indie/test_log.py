@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Three pens of other makers with full logs: enrolled, read, shown as computed here."""
 
+import json
+
 import scenes
 import wire
 from check import session_differences, settle, time_differences
@@ -24,6 +26,11 @@ def expected(world, logs):
         for pen, nums in logs:
             for num in nums:
                 out += export_differences(pen, num)
+    for num in one[:2] + two:
+        pen = coarse if num in one else minor
+        shown = world.ctl("show", wire.session_id(pen.log_id, num), "--json").stdout
+        if shown and json.loads(shown)["started_at"] is not None:
+            out.append(f"session {num} of {pen.serial}: a time, though nobody was there")
     out += time_differences(world, coarse, one[2])
     out += time_differences(world, seldom, three[0])
     return out
