@@ -43,6 +43,7 @@ for_each_sample(CtlRun *run,
     CliLines lines;
     CliLinesStatus status = CLI_LINES_MORE;
     bool is_good = true;
+    bool has_end = false;
     const CtlExit exit_code = ctl_stream_open(&stream, run, DOING, id, "jsonl");
 
     if (exit_code != CTL_EXIT_OK) {
@@ -54,11 +55,12 @@ for_each_sample(CtlRun *run,
         status = cli_lines_read(&lines);
         for (char *line = cli_lines_take(&lines); line != NULL && is_good;
              line = cli_lines_take(&lines)) {
-            is_good = write(sink, id, line) && ctl_sink_poll(sink);
+            has_end = ctl_stream_is_end(line);
+            is_good = has_end || (write(sink, id, line) && ctl_sink_poll(sink));
         }
     }
     cli_lines_clear(&lines);
-    const bool is_whole = status == CLI_LINES_END && is_good && ctl_stream_is_whole(&stream, run);
+    const bool is_whole = status == CLI_LINES_END && is_good && has_end;
     ctl_stream_clear(&stream);
     return is_whole || sink->error != 0 ? CTL_EXIT_OK : ctl_export_fail_cut(id);
 }

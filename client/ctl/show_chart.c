@@ -40,21 +40,26 @@ add_line(Samples *samples, char *line)
     ctl_bins_add(&samples->bins, (uint64_t)tick_us, (uint32_t)depth_um, has_contact);
 }
 
+/* Returns whether all of them came. */
 static bool
 read_samples(Samples *samples, int fd)
 {
     CliLines lines;
     CliLinesStatus status = CLI_LINES_MORE;
+    bool has_end = false;
 
     cli_lines_init(&lines, fd);
     while (status == CLI_LINES_MORE) {
         status = cli_lines_read(&lines);
         for (char *line = cli_lines_take(&lines); line != NULL; line = cli_lines_take(&lines)) {
-            add_line(samples, line);
+            has_end = ctl_stream_is_end(line);
+            if (!has_end) {
+                add_line(samples, line);
+            }
         }
     }
     cli_lines_clear(&lines);
-    return status == CLI_LINES_END;
+    return status == CLI_LINES_END && has_end;
 }
 
 /* Where the session begins, so that samples, passes and the axis share one zero. */
@@ -136,14 +141,14 @@ ctl_show_chart(CtlRun *run, GVariant *session, GString *out)
         return exit_code;
     }
     ctl_bins_init(&samples.bins);
-    const bool is_whole = read_samples(&samples, stream.fd) && ctl_stream_is_whole(&stream, run);
+    const bool is_whole = read_samples(&samples, stream.fd);
     ctl_stream_clear(&stream);
     if (samples.bins.n_used > 0) {
         g_string_append_c(out, '\n');
         draw(&samples, session, &run->out, out);
     }
     if (!is_whole) {
-        g_string_append(out, "The chart is cut off: penteld ended while it was read.\n");
+        g_string_append(out, "The chart is cut off: the samples ended early.\n");
     }
     return CTL_EXIT_OK;
 }

@@ -6,8 +6,7 @@
 
 /* A pipe of Log1.StreamSession. */
 typedef struct {
-    int fd;      /* owned; -1 when closed */
-    char *owner; /* owned; who writes into it */
+    int fd; /* owned; -1 when closed */
 } CtlStream;
 
 /** Ask for the records of @id. Errors: printed, their code is returned. */
@@ -17,10 +16,9 @@ CtlExit ctl_stream_open(
 void ctl_stream_clear(CtlStream *self);
 
 /**
- * After the end of file: whether penteld itself ended it.
+ * Whether this is the last line of a "jsonl" stream.
  *
- * A pipe ends in the same way when the writer is finished and when it is killed; a penteld
- * that still answers was not killed. Whether its name is still there does not tell: the bus
- * may see its end later than the reader of the pipe.
+ * A pipe ends in the same way when its writer is finished, when it is killed and when it
+ * broke off; only after this line nothing is missing.
  */
-bool ctl_stream_is_whole(const CtlStream *self, CtlRun *run);
+bool ctl_stream_is_end(const char *line);

@@ -8,7 +8,6 @@
 #include <gio/gunixfdlist.h>
 
 #define OPEN_TIMEOUT_MS  10000
-#define OWNER_TIMEOUT_MS 5000
 
 struct CliBus {
     GDBusConnection *connection; /* owned */
@@ -166,21 +165,4 @@ cli_bus_call_fd(CliBus *self,
     }
     *fd_out = g_unix_fd_list_get(fds, index, error);
     return *fd_out < 0 ? NULL : g_steal_pointer(&reply);
-}
-
-char *
-cli_bus_dup_owner(CliBus *self)
-{
-    static const CliBusTarget target = {
-        "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetNameOwner"
-    };
-    g_autoptr(GVariant) reply = cli_bus_call_other(
-        self, &target, g_variant_new("(s)", CLI_BUS_NAME), "(s)", OWNER_TIMEOUT_MS, NULL);
-
-    if (reply == NULL) {
-        return NULL;
-    }
-    char *owner = NULL;
-    g_variant_get(reply, "(s)", &owner);
-    return owner;
 }

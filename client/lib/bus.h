@@ -71,6 +71,3 @@ GVariant *cli_bus_call_other(CliBus *self,
                              const char *reply_type,
                              int timeout_ms,
                              GError **error);
-
-/** Unique name of the running penteld, NULL when it is not running. Owns: the caller's. */
-char *cli_bus_dup_owner(CliBus *self);

@@ -153,6 +153,18 @@ give_lines(PdServiceSource *self)
     ask_page(self);
 }
 
+/* Lines say that they are all; what broke off would look the same to a reader. */
+static void
+end_session(PdServiceSource *self)
+{
+    static const char end[] = "{\"end\":true}\n";
+
+    if (self->kind == PD_SERVICE_SOURCE_LINES) {
+        pd_service_stream_push(self->stream, end, sizeof end - 1);
+    }
+    pd_service_stream_end(self->stream);
+}
+
 static void
 take_page(PdServiceSource *self, GBytes *page)
 {
@@ -160,7 +172,7 @@ take_page(PdServiceSource *self, GBytes *page)
     const void *bytes = g_bytes_get_data(page, &n_bytes);
 
     if (n_bytes == 0) {
-        pd_service_stream_end(self->stream);
+        end_session(self);
         return;
     }
     if (self->kind != PD_SERVICE_SOURCE_LINES) {

@@ -55,6 +55,7 @@ def samples(n=3000, interval_us=20000, wall_us=1795528800000000):
             "depth_um": depth, "rate_dhz": 1167 if contact else 1200,
             "load_permille": 420 if contact else 90, "contact": contact},
             separators=(",", ":")))
+    lines.append('{"end":true}')
     return "".join(line + "\n" for line in lines)
 
 
@@ -159,7 +160,7 @@ class Bench:
 
     def __enter__(self):
         self.file("samples.jsonl", samples())
-        self.file("empty", "")
+        self.file("empty", '{"end":true}\n')
         config = f"--config-file={SOURCE / 'tests/bus/private.conf'}"
         self.bus = subprocess.Popen(["dbus-daemon", "--nofork", "--print-address", config],
                                     stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
