@@ -80,8 +80,7 @@ ctl_pen_get_battery(GVariant *pen)
     return battery_pct == BATTERY_UNKNOWN ? -1 : (int)battery_pct;
 }
 
-static void append_part(GString *out, const char *format, ...) G_GNUC_PRINTF(2, 3);
-
+G_GNUC_PRINTF(2, 3)
 static void
 append_part(GString *out, const char *format, ...)
 {

@@ -94,7 +94,7 @@ def absent():
         for words in VERBS.values():
             start = time.monotonic()
             bench.refused(NO_DAEMON, *words)
-            check(time.monotonic() - start < 3, f"{words}: took too long")
+            check(time.monotonic() - start < 5, f"{words}: took too long")
         nothing = f"unix:path={bench.directory}/nothing"
         for words in (*VERBS.values(), ["export", "abcd"]):
             bench.refused(NO_DAEMON, *words, DBUS_SYSTEM_BUS_ADDRESS=nothing)
@@ -109,7 +109,7 @@ def silent_bus():
         server.listen()
         start = time.monotonic()
         bench.refused(NO_DAEMON, "sessions", DBUS_SYSTEM_BUS_ADDRESS=f"unix:path={path}")
-        check(time.monotonic() - start < 15, "took too long")
+        check(time.monotonic() - start < 20, "took too long")
 
 
 def wrong_words():
