@@ -96,7 +96,7 @@ print_table(GVariant *pens, const CliTerm *term)
         add_pen(table, term, pen);
         append_trouble(troubles, term, pen);
     }
-    cli_table_render(table, term, out);
+    cli_table_render(table, term, true, out);
     if (out->len == 0) {
         g_string_append(out, "No pen is enrolled; type: pentelctl enroll\n");
     }

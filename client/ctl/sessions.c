@@ -61,7 +61,7 @@ add_session(CliTable *table, const CliTerm *term, GVariant *session)
 
 /* One table a page: a million sessions must not be held to measure a column. */
 static void
-append_table(GString *out, const CliTerm *term, GVariant *page)
+append_table(GString *out, const CliTerm *term, GVariant *page, bool is_first)
 {
     g_autoptr(CliTable) table = cli_table_new(columns);
     GVariantIter iter;
@@ -71,7 +71,7 @@ append_table(GString *out, const CliTerm *term, GVariant *page)
     while (g_variant_iter_loop(&iter, "@a{sv}", &session)) {
         add_session(table, term, session);
     }
-    cli_table_render(table, term, out);
+    cli_table_render(table, term, is_first, out);
 }
 
 static void
@@ -132,7 +132,7 @@ print_pages(CtlPaging *paging, bool is_json, const CliTerm *term)
         if (is_json) {
             append_json(out, page, &is_first);
         } else {
-            append_table(out, term, page);
+            append_table(out, term, page, is_first);
             is_first = is_first && out->len == 0;
         }
         exit_code = ctl_print(out, &has_reader);

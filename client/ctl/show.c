@@ -335,7 +335,7 @@ append_passes(GString *out, const CliTerm *term, GVariant *session)
     }
     if (n > 0) {
         g_string_append_c(out, '\n');
-        cli_table_render(table, term, out);
+        cli_table_render(table, term, true, out);
     }
     if (has_incomplete) {
         g_string_append(out, "! beside missing records: a part of the pass may be unknown\n");

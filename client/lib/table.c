@@ -210,7 +210,7 @@ append_row(const CliTable *self, const CliTerm *term, const int *widths, int row
 }
 
 void
-cli_table_render(const CliTable *self, const CliTerm *term, GString *out)
+cli_table_render(const CliTable *self, const CliTerm *term, bool has_titles, GString *out)
 {
     int widths[CLI_TABLE_COLUMNS_MAX] = { 0 };
     const int n = (int)n_rows(self);
@@ -219,7 +219,7 @@ cli_table_render(const CliTable *self, const CliTerm *term, GString *out)
         return;
     }
     measure(self, term->n_columns, widths);
-    for (int row = -1; row < n; row++) {
+    for (int row = has_titles ? -1 : 0; row < n; row++) {
         append_row(self, term, widths, row, out);
     }
 }

@@ -36,5 +36,9 @@ void cli_table_add_coloured(CliTable *self,
                             const char *text,
                             CliColour colour);
 
-/** Append the table in at most the terminal's columns to @out; nothing when it has no row. */
-void cli_table_render(const CliTable *self, const CliTerm *term, GString *out);
+/**
+ * Append the table in at most the terminal's columns to @out; nothing when it has no row.
+ *
+ * @has_titles: false for a further page of a table.
+ */
+void cli_table_render(const CliTable *self, const CliTerm *term, bool has_titles, GString *out);

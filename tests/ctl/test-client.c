@@ -214,7 +214,7 @@ render(int n_columns, const char *name)
     cli_table_add(table, &term, NULL);
     cli_table_add(table, &term, "3");
     cli_table_add(table, &term, NULL);
-    cli_table_render(table, &term, out);
+    cli_table_render(table, &term, true, out);
     return g_string_free(out, FALSE);
 }
 

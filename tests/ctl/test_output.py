@@ -168,6 +168,7 @@ def paging():
     with Bench(groups).start() as bench:
         ids = [one["id"] for one in bench.json("sessions", "--all")]
         same("all", [fake.ID, fake.ID_LOSSY, fake.ID_BARE], ids)
+        same("titles", 1, bench.ok("sessions", "--all").count("PASSES"))
         text = bench.ok("sessions", "-n", "2")
         check("--cursor after-40" in text, f"the way on is not said: {text}")
         same("the rest", [fake.ID_BARE],
