@@ -174,16 +174,15 @@ pd_log_dup_missing(const PdLog *self, uint32_t first, uint32_t last)
 uint32_t
 pd_log_contiguous(const PdLog *self)
 {
+    uint32_t before = 0;
     uint32_t at = 0;
 
-    for (;;) {
-        const uint32_t stored = pen_ranges_contiguous_from(&self->stored, at + 1);
-        const uint32_t gone = pen_ranges_contiguous_from(&self->gone, stored + 1);
-        if (gone == at) {
-            return at;
-        }
-        at = gone;
-    }
+    do {
+        before = at;
+        at = at < UINT32_MAX ? pen_ranges_contiguous_from(&self->stored, at + 1) : at;
+        at = at < UINT32_MAX ? pen_ranges_contiguous_from(&self->gone, at + 1) : at;
+    } while (at != before);
+    return at;
 }
 
 GBytes *

@@ -200,6 +200,31 @@ test_causes(void)
     }
 }
 
+/* After the greatest number there is none to look for; another pen's log goes on. */
+static void
+test_greatest_number(void)
+{
+    static const uint64_t full_log = 77;
+    const PenRecordHeader header = { .guard = 77, .number = UINT32_MAX, .session = UINT32_MAX };
+    const PenBody body = { .kind = PEN_BODY_SESSION_BEGIN };
+    g_autoptr(Rig) rig = rig_new();
+    g_autoptr(Treatment) treatment = treatment_new(&plan);
+    g_autoptr(GBytes) record = treatment_encode(&header, &body);
+    size_t n = 0;
+    const uint8_t *bytes = g_bytes_get_data(record, &n);
+
+    pd_store_settle(rig->store, full_log, 1, UINT32_MAX - 1, PD_CAUSE_OVERWRITTEN);
+    g_assert_true(pd_store_append(rig->store, full_log, bytes, n));
+    rig_flush(rig);
+    g_autoptr(PdSession) session = rig_get_number(rig, full_log, UINT32_MAX);
+    g_assert_true(session->fold.has_begin);
+    for (uint32_t number = 1; number <= treatment->records->len; number++) {
+        rig_append(rig, treatment, number);
+    }
+    rig_flush(rig);
+    rig_expect_complete(rig, treatment);
+}
+
 static void
 test_damaged_record(void)
 {
@@ -536,6 +561,7 @@ main(int argc, char **argv)
     g_test_add_func("/store/fold/reopened-in-between", test_reopened_in_between);
     g_test_add_func("/store/fold/gap-lost-and-found", test_gap_lost_and_found);
     g_test_add_func("/store/fold/causes", test_causes);
+    g_test_add_func("/store/fold/greatest-number", test_greatest_number);
     g_test_add_func("/store/fold/damaged-record", test_damaged_record);
     g_test_add_func("/store/fold/unfinished", test_unfinished);
     g_test_add_func("/store/fold/end-lost", test_end_lost);
