@@ -38,7 +38,7 @@ typedef struct {
     PenDepth depth;
     uint32_t rate_mhz; /* mean stroke rate over contact samples, millihertz */
     bool has_punctures;
-    uint64_t punctures; /* estimate: rate x contact x needles */
+    uint64_t punctures; /* estimate: rate x contact x needles of the cartridge at its start */
     bool incomplete;    /* a hole touches it */
     bool has_rate;      /* else rate_mhz is 0 and says nothing, as punctures does */
 } PenPass;

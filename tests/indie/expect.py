@@ -76,7 +76,7 @@ class Fold:
     def __init__(self, facts):
         self.hz = facts[0]["hz"]
         self.passes, self.current = [], None
-        self.needles = None
+        self.needles = self.pass_needles = None
         self.last_tick = facts[0]["tick"]
         self.boot = facts[0]["boot"]
         for fact in facts:
@@ -117,7 +117,9 @@ class Fold:
         if last and last[1] == begin:
             self.current.spans[-1] = (last[0], end)
         else:
-            self.current = self.current or Pass(self.hz)
+            if not self.current:
+                self.current = Pass(self.hz)
+                self.pass_needles = self.needles
             self.current.spans.append((begin, end))
 
     def sampled(self, fact, begin, end):
@@ -128,9 +130,9 @@ class Fold:
                 self.current.depth.add(depth, fact["interval"])
                 if fact["rates"]:
                     self.current.rate.add(fact["rates"][i], fact["interval"])
-            if fact["rates"] and self.needles:
+            if fact["rates"] and self.pass_needles:
                 strokes = Fraction(fact["rates"][i] * ticks, 10 * self.hz)
-                self.current.punctures += strokes * self.needles
+                self.current.punctures += strokes * self.pass_needles
 
 
 def session(pen, num):

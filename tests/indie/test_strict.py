@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: The Pentel authors
 # SPDX-License-Identifier: MIT
 """What the texts say and is easily missed: what is not measured is unknown and never 0,
-only button 1 ends a pass, needles change within a pass, samples of two rates, bodies that
-break a rule are counted, windows recover from a long record, numbers go up to 2^32 - 1."""
+only button 1 ends a pass, a pass keeps the needles that it began with, samples of two
+rates, bodies that break a rule are counted, windows recover from a long record, numbers go up to 2^32 - 1."""
 
 import wire
 from check import session_differences, settle
