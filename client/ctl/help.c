@@ -54,7 +54,8 @@ append_whole(GString *out)
     append_options(out, CTL_HAS(HELP) | CTL_HAS(JSON) | CTL_HAS(VERSION));
     g_string_append(out,
                     "\nExit codes: 0 well, 1 failed, 2 wrong words, 3 penteld not running,\n"
-                    "4 not permitted, 5 not found, 6 no Bluetooth adapter, 7 timed out.\n"
+                    "4 not permitted, 5 not found, 6 no Bluetooth adapter, 7 timed out,\n"
+                    "8 no bluetoothd.\n"
                     "\"pentelctl VERB --help\" says more, \"man pentelctl\" says all.\n");
 }
 

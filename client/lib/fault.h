@@ -14,6 +14,7 @@ typedef enum {
     CTL_EXIT_NOT_FOUND = 5,
     CTL_EXIT_NO_RADIO = 6,
     CTL_EXIT_TIMEOUT = 7,
+    CTL_EXIT_NO_BLUEZ = 8,
 } CtlExit;
 
 /* What an error on the bus means to the person who typed the command. */

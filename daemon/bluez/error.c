@@ -118,6 +118,7 @@ get_hint_of_code(int code)
     case PD_ERROR_NOT_FOUND:
         return PD_BLUEZ_HINT_NO_OBJECT;
     case PD_ERROR_NO_ADAPTER:
+    case PD_ERROR_NO_BLUEZ:
         return PD_BLUEZ_HINT_NOT_READY;
     case PD_ERROR_BLUEZ_STUCK:
         return PD_BLUEZ_HINT_NOT_PERMITTED;

@@ -391,7 +391,7 @@ static GError *
 check_adapters(const PdEnrol *self)
 {
     if (!pd_bluez_client_is_up(self->manager->bluez)) {
-        return g_error_new(PD_ERROR, PD_ERROR_NO_ADAPTER, "bluetoothd is not running");
+        return g_error_new(PD_ERROR, PD_ERROR_NO_BLUEZ, "bluetoothd is not running");
     }
     if (self->adapters->len > 0) {
         return NULL;

@@ -93,7 +93,7 @@ void pd_pen_manager_on_durable(PdPenManager *self, uint64_t log_id, uint32_t con
  * @pen: "" for the first pen found, an address or a serial. @adapter: address or
  * hciN; NULL or "": bond on every powered LE adapter (F6). @timeout_s: 0 = 60.
  * Owns: finish gives the serial, the caller's.
- * Errors: PD_ERROR_BUSY (a window is open), NO_ADAPTER, ENROLL_TIMEOUT,
+ * Errors: PD_ERROR_BUSY (a window is open), NO_ADAPTER, NO_BLUEZ, ENROLL_TIMEOUT,
  * PAIRING_FAILED, WRONG_PEN ("serial" in its message), VERSION ("version" in its
  * message), MALFORMED, BLUEZ, G_IO_ERROR_CANCELLED.
  */

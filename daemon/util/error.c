@@ -18,6 +18,7 @@ static const GDBusErrorEntry error_entries[] = {
     { PD_ERROR_UNREAD_RECORDS, "org.pentel.Error.UnreadRecords" },
     { PD_ERROR_ENROLL_TIMEOUT, "org.pentel.Error.EnrollTimeout" },
     { PD_ERROR_NO_ADAPTER, "org.pentel.Error.NoAdapter" },
+    { PD_ERROR_NO_BLUEZ, "org.pentel.Error.NoBluez" },
     { PD_ERROR_PAIRING_FAILED, "org.pentel.Error.PairingFailed" },
     { PD_ERROR_WRONG_PEN, "org.pentel.Error.WrongPen" },
     { PD_ERROR_BLUEZ, "org.pentel.Error.Bluez" },

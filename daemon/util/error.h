@@ -22,6 +22,7 @@ typedef enum {
     PD_ERROR_UNREAD_RECORDS,
     PD_ERROR_ENROLL_TIMEOUT,
     PD_ERROR_NO_ADAPTER,
+    PD_ERROR_NO_BLUEZ, /* bluetoothd is not on the bus */
     PD_ERROR_PAIRING_FAILED,
     PD_ERROR_WRONG_PEN,
     PD_ERROR_BLUEZ,        /* bluetoothd said no; the message has its name */

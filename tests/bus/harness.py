@@ -24,7 +24,8 @@ BUILD = Path(os.environ.get("PENTEL_BUILD", HERE.parent.parent / "build"))
 SKIPPED = 77
 
 # Exit codes of pentelctl.
-OK, FAILED, USAGE, NO_DAEMON, NO_PERMISSION, NOT_FOUND, NO_RADIO, TIMEOUT = range(8)
+(OK, FAILED, USAGE, NO_DAEMON, NO_PERMISSION, NOT_FOUND, NO_RADIO, TIMEOUT,
+ NO_BLUEZ) = range(9)
 
 
 class Failure(Exception):

@@ -42,7 +42,7 @@ def no_adapter(rig):
 def bluez_absent(rig):
     rig.start_sim("--pens=1", "--no-bluez")
     rig.start_daemon()
-    expect(rig, harness.NO_RADIO, "enroll", "PT-0001")
+    expect(rig, harness.NO_BLUEZ, "enroll", "PT-0001")
     if expect(rig, harness.OK, "sessions", "--json").split() != ["[]"]:
         raise harness.Failure("sessions --json of an empty store is not []")
 

@@ -9,7 +9,7 @@ import time
 import fake
 from fake import Bench, check
 
-OK, FAILED, USAGE, NO_DAEMON, NO_PERMISSION, NOT_FOUND, NO_RADIO, TIMEOUT = range(8)
+OK, FAILED, USAGE, NO_DAEMON, NO_PERMISSION, NOT_FOUND, NO_RADIO, TIMEOUT, NO_BLUEZ = range(9)
 
 NAMES = {
     "org.pentel.Error.Failed": FAILED,
@@ -24,6 +24,7 @@ NAMES = {
     "org.pentel.Error.UnreadRecords": FAILED,
     "org.pentel.Error.EnrollTimeout": TIMEOUT,
     "org.pentel.Error.NoAdapter": NO_RADIO,
+    "org.pentel.Error.NoBluez": NO_BLUEZ,
     "org.pentel.Error.PairingFailed": FAILED,
     "org.pentel.Error.WrongPen": FAILED,
     "org.pentel.Error.Bluez": FAILED,
