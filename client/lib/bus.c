@@ -7,7 +7,7 @@
 
 #include <gio/gunixfdlist.h>
 
-#define OPEN_TIMEOUT_MS  10000
+#define OPEN_TIMEOUT_MS 10000
 
 struct CliBus {
     GDBusConnection *connection; /* owned */
