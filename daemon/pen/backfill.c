@@ -1,17 +1,16 @@
 /* SPDX-FileCopyrightText: The Pentel authors
  * SPDX-License-Identifier: MIT
  *
- * The window shrinks where windows come back with holes and grows where they do not,
- * and a number that a pen says it has but never sends holds up nothing else (P33).
+ * The window shrinks where windows come back with holes and grows where they do not; it
+ * begins small, as nothing is known of the records to come. A number that a pen says it has but
+ * never sends holds up nothing else (P33).
  */
 #include "pen/backfill.h"
-
-#define RECORD_BYTES_GUESS 160u /* a block of 10 samples is about 90, a begin record more */
 
 void
 pd_backfill_init(PdBackfill *self)
 {
-    *self = (PdBackfill){ .n_segments = PD_BACKFILL_SEGMENTS_MAX, .n_record_segments = 1 };
+    *self = (PdBackfill){ .n_numbers = PD_BACKFILL_BEGIN, .n_record_segments = 1 };
     pen_ranges_init(&self->given_up);
     self->tries = g_hash_table_new(g_direct_hash, g_direct_equal);
 }
@@ -24,20 +23,17 @@ pd_backfill_clear(PdBackfill *self)
 }
 
 void
-pd_backfill_set_record(PdBackfill *self, uint32_t record_bytes, uint16_t mtu)
+pd_backfill_set_record(PdBackfill *self, uint32_t n_record_segments)
 {
-    const uint32_t n_bytes = record_bytes > 0 ? record_bytes : RECORD_BYTES_GUESS;
-    const uint32_t room = mtu > 5 ? mtu - 4u : 1u; /* profile, 5 */
-
-    self->n_record_segments = (n_bytes + room - 1) / room;
+    self->n_record_segments = MAX(n_record_segments, 1u);
 }
 
 uint32_t
 pd_backfill_get_numbers(const PdBackfill *self)
 {
-    const uint32_t n_numbers = self->n_segments / self->n_record_segments;
+    const uint32_t n_fitting = PD_BACKFILL_SEGMENTS_MAX / self->n_record_segments;
 
-    return n_numbers > 0 ? n_numbers : 1;
+    return MAX(MIN(self->n_numbers, n_fitting), 1u);
 }
 
 static bool
@@ -105,12 +101,14 @@ pd_backfill_judge(PdBackfill *self, PdProgress *progress, const PenRange *window
             g_hash_table_remove(self->tries, GUINT_TO_POINTER(number));
         }
     }
+    /* From what was really asked: room that no window used is not known to be there. */
+    const uint32_t n_numbers = pd_backfill_get_numbers(self);
     if (n_missing > 0) {
         self->n_clean = 0;
-        self->n_segments = MAX(self->n_segments / 2, 1u);
+        self->n_numbers = MAX(n_numbers / 2, 1u);
     } else if (++self->n_clean >= 2) {
         self->n_clean = 0;
-        self->n_segments = MIN(self->n_segments * 2, PD_BACKFILL_SEGMENTS_MAX);
+        self->n_numbers = MIN(n_numbers * 2, PD_BACKFILL_SEGMENTS_MAX);
     }
     return n_missing;
 }

@@ -10,6 +10,7 @@
  */
 
 #define PD_BACKFILL_SEGMENTS_MAX 64u /* of one report; F4 */
+#define PD_BACKFILL_BEGIN        2u  /* records, while nothing is known of them */
 #define PD_BACKFILL_TRIES_MAX    5u  /* of one number on one link; F3 */
 
 typedef struct {
@@ -17,16 +18,16 @@ typedef struct {
     PenRanges given_up; /* until the next link */
     GHashTable *tries;  /* number -> times it was asked for in vain */
     /* plain */
-    uint32_t n_segments;        /* of a window, now */
-    uint32_t n_record_segments; /* of one record */
+    uint32_t n_numbers;         /* of a window, as far as loss lets it grow */
+    uint32_t n_record_segments; /* of one record, at most, lately */
     uint32_t n_clean;           /* windows without loss in a row */
 } PdBackfill;
 
 void pd_backfill_init(PdBackfill *self);
 void pd_backfill_clear(PdBackfill *self);
 
-/** @record_bytes: of the longest record seen, 0 = none yet. @mtu: ATT_MTU of the link. */
-void pd_backfill_set_record(PdBackfill *self, uint32_t record_bytes, uint16_t mtu);
+/** @n_record_segments: of the longest record that came lately, 0 = none yet. */
+void pd_backfill_set_record(PdBackfill *self, uint32_t n_record_segments);
 
 /** How many numbers the next window may have. */
 uint32_t pd_backfill_get_numbers(const PdBackfill *self);

@@ -73,10 +73,28 @@ take_numbered(PdIntake *self, PdIntakeResult *result)
         return;
     }
     self->counts.n_records++;
-    if (result->n_bytes > self->counts.record_max_bytes) {
-        self->counts.record_max_bytes = (uint32_t)result->n_bytes;
-    }
     result->has_gap = pd_progress_take(self->progress, &result->header, tag == TAG_SESSION_END);
+}
+
+static void
+count_segment(PdIntake *self, PdStream stream, const uint8_t *segment, size_t n_segment)
+{
+    const bool is_first = n_segment > 0 && (segment[0] & PEN_SEGMENT_FIRST) != 0;
+
+    self->n_segments[stream] = is_first ? 1u : self->n_segments[stream] + 1u;
+}
+
+/* What a report's records take on the air; control items are short and tell nothing. */
+static void
+note_length(PdIntake *self, uint32_t n_segments)
+{
+    uint32_t max = 0;
+
+    self->lengths[self->length_at++ % PD_INTAKE_LENGTHS] = n_segments;
+    for (uint32_t i = 0; i < PD_INTAKE_LENGTHS; i++) {
+        max = MAX(max, self->lengths[i]);
+    }
+    self->counts.n_record_segments = max;
 }
 
 static void
@@ -124,12 +142,16 @@ pd_intake_push(PdIntake *self,
     const uint64_t n_lost_before = reassembly->n_lost;
 
     *result_out = (PdIntakeResult){ .kind = PD_INTAKE_NOTHING };
+    count_segment(self, stream, segment, n_segment);
     result_out->status = pen_reassembly_push(
         reassembly, segment, n_segment, &result_out->bytes, &result_out->n_bytes);
     self->counts.n_lost += reassembly->n_lost - n_lost_before;
     if (result_out->status == PEN_STATUS_OK) {
         self->n_orphans[stream] = 0;
         take_whole(self, result_out);
+        if (stream == PD_STREAM_STORED && result_out->header.number != 0) {
+            note_length(self, self->n_segments[stream]);
+        }
     } else if (is_endless(self, stream, result_out->status) ||
                result_out->status == PEN_STATUS_SHORT ||
                result_out->status == PEN_STATUS_TOO_LONG) {

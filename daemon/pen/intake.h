@@ -26,7 +26,8 @@ typedef struct {
     _Atomic uint32_t n_malformed; /* segments and records that no pen should send */
     _Atomic uint64_t n_lost;      /* segments that never came */
     _Atomic uint64_t n_refused;   /* records the store had no room for */
-    _Atomic uint32_t record_max_bytes;
+    /* Of the longest record of the last PD_INTAKE_LENGTHS that were reported, 0 = none yet. */
+    _Atomic uint32_t n_record_segments;
 } PdIntakeCounts;
 
 /* What a segment led to, beside the record that went into the store. */
@@ -50,6 +51,9 @@ typedef struct {
 /* Where numbers were seen lately, to tell a repetition from a contradiction (F30). */
 #define PD_INTAKE_SEEN 256u
 
+/* So soon is one long record forgotten (F4); pens choose how much a segment holds. */
+#define PD_INTAKE_LENGTHS 32u
+
 typedef struct {
     /* owned */
     PdProgress *progress;
@@ -60,6 +64,9 @@ typedef struct {
     uint32_t n_orphans[PD_N_STREAMS]; /* segments in a row that continue nothing */
     uint32_t seen_number[PD_INTAKE_SEEN];
     uint32_t seen_crc[PD_INTAKE_SEEN];
+    uint32_t n_segments[PD_N_STREAMS]; /* of the record under way */
+    uint32_t lengths[PD_INTAKE_LENGTHS];
+    uint32_t length_at;
     PdIntakeCounts counts;
 } PdIntake;
 

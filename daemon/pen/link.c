@@ -28,7 +28,7 @@ pd_link_init(PdPen *pen)
     const bool is_ours = pen->link.is_ours;
 
     pd_racp_clear(&pen->link.racp);
-    pen->link = (PdLinkData){ .is_ours = is_ours, .up_us = g_get_monotonic_time(), .mtu = 23 };
+    pen->link = (PdLinkData){ .is_ours = is_ours, .up_us = g_get_monotonic_time() };
     pd_racp_init(&pen->link.racp);
 }
 
@@ -333,7 +333,7 @@ on_acquired(GObject *source, GAsyncResult *result, gpointer user_data)
         fail_subscription(pen, error);
         return;
     }
-    pen->link.mtu = mtu;
+    g_debug("%s: stream %u at MTU %u", pen->info->serial, (unsigned)call->stream, mtu);
     pd_reader_add_fd(pen->manager->reader, pen->link.epoch, call->stream, fd);
     if (pen->link.is_down) {
         pd_pen_feed(pen, PEN_LINK_EV_DOWN);

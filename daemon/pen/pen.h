@@ -67,11 +67,10 @@ typedef struct {
     PenFeature feature; /* as read last */
     uint64_t epoch;     /* the reader's, 0 = none */
     int64_t up_us;      /* CLOCK_MONOTONIC of Connected */
-    uint16_t mtu;
-    guint tick_timer; /* anchors and marks */
-    bool is_ours;     /* we connected it, so we may end it (P17) */
-    bool is_down;     /* fell while AcquireNotify waits (F1) */
-    bool has_acquire; /* one is pending */
+    guint tick_timer;   /* anchors and marks */
+    bool is_ours;       /* we connected it, so we may end it (P17) */
+    bool is_down;       /* fell while AcquireNotify waits (F1) */
+    bool has_acquire;   /* one is pending */
     bool by_signal[PD_N_STREAMS];
     bool is_told; /* store and listener know that it is up */
     bool has_feature_call;

@@ -362,9 +362,8 @@ choose_window(PdPen *pen)
 {
     PdRacp *self = &pen->link.racp;
     const PdIntakeCounts *counts = pd_reader_get_counts(pen->manager->reader, pen->link.epoch);
-    const uint32_t record_bytes = counts != NULL ? counts->record_max_bytes : 0;
 
-    pd_backfill_set_record(&self->backfill, record_bytes, pen->link.mtu);
+    pd_backfill_set_record(&self->backfill, counts != NULL ? counts->n_record_segments : 0);
     return pd_backfill_next(&self->backfill,
                             pen->progress,
                             pen->link.feature.oldest,
