@@ -27,9 +27,11 @@ pd_enrol_unref(PdEnrol *self)
     g_clear_pointer(&self->adapters, g_ptr_array_unref);
     g_ptr_array_unref(self->bonded);
     g_hash_table_unref(self->refused);
+    g_tree_unref(self->heard);
     g_free(self->wanted);
     g_free(self->adapter);
     g_free(self->address);
+    g_free(self->name);
     g_free(self->scanning);
     g_free(self->problem);
     g_free(self);
@@ -158,12 +160,23 @@ on_retry(gpointer user_data)
     return G_SOURCE_REMOVE;
 }
 
-/* Try again until the window ends; @problem is what it will have been. */
+bool
+pd_enrol_is_search(const PdEnrol *self)
+{
+    return self->wanted[0] != '\0' && strchr(self->wanted, ':') == NULL && self->target == NULL &&
+           self->bonded->len == 0;
+}
+
 void
 pd_enrol_retry(PdEnrol *self, const char *problem)
 {
-    g_debug("enrolment: %s", problem);
-    pd_enrol_set_problem(self, problem);
+    if (problem != NULL) {
+        g_debug("enrolment: %s", problem);
+        pd_enrol_set_problem(self, problem);
+    }
+    if (problem != NULL && self->device != NULL) {
+        pd_enrol_note(self, self->device, problem);
+    }
     pd_enrol_let_device_go(self);
     self->step = PD_ENROL_OPEN;
     pd_enrol_set_timer(self, RETRY_MS, on_retry);
@@ -224,9 +237,9 @@ take_info(PdEnrol *self, PdPenInfo *info)
     g_free(info->firmware);
     info->address = g_strdup(self->address);
     info->firmware = g_strdup(self->feature.firmware);
-    if (self->device != NULL && pd_bluez_device_get_name(self->device) != NULL) {
+    if (self->name != NULL) {
         g_free(info->name);
-        info->name = g_strdup(pd_bluez_device_get_name(self->device));
+        info->name = g_strdup(self->name);
     }
     info->tick_unit = self->feature.tick_unit;
     info->last_seen_us = g_get_real_time();
@@ -260,6 +273,7 @@ void
 pd_enrol_next_adapter(PdEnrol *self)
 {
     self->adapter_at++;
+    self->n_refused = 0;
     self->adapter_us = g_get_monotonic_time();
     if (self->adapter_at >= self->adapters->len) {
         finish(self);
@@ -269,6 +283,16 @@ pd_enrol_next_adapter(PdEnrol *self)
     pd_enrol_let_device_go(self);
     self->step = PD_ENROL_OPEN;
     pd_enrol_set_timer(self, RETRY_MS, on_retry);
+}
+
+void
+pd_enrol_skip_adapter(PdEnrol *self, const char *why)
+{
+    g_message("enrolment: %s has no bond on adapter %s: %s",
+              self->feature.serial,
+              pd_enrol_get_adapter(self),
+              why);
+    pd_enrol_next_adapter(self);
 }
 
 /* A device that is bonded here already need not be heard. */
@@ -342,13 +366,10 @@ on_timeout(gpointer user_data)
         finish(self); /* on one adapter at least */
         return G_SOURCE_REMOVE;
     }
-    pd_enrol_fail(self,
-                  g_error_new(PD_ERROR,
-                              PD_ERROR_ENROLL_TIMEOUT,
-                              "no pen was enrolled in time: %s",
-                              self->problem != NULL
-                                  ? self->problem
-                                  : "none was heard; switch it on and put it in pairing mode"));
+    g_autofree char *outcome = pd_enrol_dup_outcome(self);
+    pd_enrol_fail(
+        self,
+        g_error_new(PD_ERROR, PD_ERROR_ENROLL_TIMEOUT, "no pen was enrolled in time: %s", outcome));
     return G_SOURCE_REMOVE;
 }
 
@@ -439,6 +460,12 @@ on_wait_up(gpointer user_data)
     return G_SOURCE_REMOVE;
 }
 
+static gint
+compare_addresses(gconstpointer a, gconstpointer b, gpointer user_data)
+{
+    return g_ascii_strcasecmp(a, b);
+}
+
 static PdEnrol *
 enrol_new(PdPenManager *manager, const char *pen, const char *adapter)
 {
@@ -450,6 +477,7 @@ enrol_new(PdPenManager *manager, const char *pen, const char *adapter)
     self->adapter = g_strdup(adapter);
     self->bonded = g_ptr_array_new_with_free_func(g_free);
     self->refused = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    self->heard = g_tree_new_full(compare_addresses, NULL, g_free, g_free);
     self->calls = g_cancellable_new();
     self->life = g_object_ref(manager->life);
     self->adapter_us = g_get_monotonic_time();

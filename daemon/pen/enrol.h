@@ -31,10 +31,12 @@ struct PdEnrol {
     PdBluezDevice *device; /* being tried */
     GPtrArray *adapters;   /* addresses, to go through */
     GPtrArray *bonded;     /* addresses that hold the bond now */
+    GTree *heard;          /* device address -> who it is and why not, in words */
     GHashTable *refused;   /* device address -> until when, int64 on the heap */
     char *wanted;          /* "", address or serial */
     char *adapter;         /* address or name of the only one to use, NULL = all */
     char *address;         /* of the pen once it is known */
+    char *name;            /* of the pen, as far as an adapter heard it */
     char *scanning;        /* adapter, NULL = none */
     char *problem;         /* the last one, in words */
     /* borrowed; ends the window before it goes */
@@ -51,6 +53,7 @@ struct PdEnrol {
     int64_t ready_us;   /* when waiting for services began */
     int64_t adapter_us; /* when this adapter's turn began */
     uint32_t n_dropped; /* links of a bonded device that fell */
+    uint32_t n_refused; /* pairings on this adapter */
     bool is_guess;      /* nothing but the service tells that it is the pen */
     bool had_bond;      /* the device's bond is from before this window */
     bool is_linked;     /* we linked the device */
@@ -75,11 +78,17 @@ void pd_enrol_set_timer(PdEnrol *self, uint32_t delay_ms, GSourceFunc callback);
 /** End the window without a pen. Owns: takes @error. */
 void pd_enrol_fail(PdEnrol *self, GError *error);
 
-/** Try again until the window runs out; @problem is what it will say then. */
+/** A serial is looked for that no enrolled pen has: any pen may turn out to be it. */
+bool pd_enrol_is_search(const PdEnrol *self);
+
+/** Try again until the window runs out; @problem is what it will say then, NULL = as before. */
 void pd_enrol_retry(PdEnrol *self, const char *problem);
 
 /** The pen is bonded on this adapter, or it had its chance. */
 void pd_enrol_next_adapter(PdEnrol *self);
+
+/** The pen is bonded elsewhere, and here it will not be. */
+void pd_enrol_skip_adapter(PdEnrol *self, const char *why);
 
 /** Pens may connect again. */
 void pd_enrol_release_all(PdEnrol *self);
@@ -89,6 +98,13 @@ void pd_enrol_let_device_go(PdEnrol *self);
 
 /** Completion of a Disconnect that nobody waits for; takes a device reference. */
 void pd_enrol_on_ignored_disconnect(GObject *source, GAsyncResult *result, gpointer user_data);
+
+/* enrol_heard.c: what is told when no pen was enrolled. */
+/** @device was heard and is not the pen, because of @why; replaces what was noted before. */
+void pd_enrol_note(PdEnrol *self, const PdBluezDevice *device, const char *why);
+bool pd_enrol_is_noted(const PdEnrol *self, const PdBluezDevice *device);
+/** Who was heard and why none of them was enrolled. Owns: the caller's. */
+char *pd_enrol_dup_outcome(const PdEnrol *self);
 
 /* enrol_bond.c: bond, link and identify self->device. */
 void pd_enrol_link_device(PdEnrol *self);

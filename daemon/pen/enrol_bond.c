@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: MIT
  *
  * The one device that an enrolment window tries: its bond, its link, who it is. The one
- * place where a bond is deleted: that of a pen which lost its own (F11).
+ * place where a bond is deleted: that of a pen which lost its own (F11), and the one that
+ * was made only to learn that it is another pen.
  */
 #include "bluez/error.h"
 #include "pen/enrol.h"
@@ -13,6 +14,7 @@
 #define READY_US       8000000 /* P19, with the time encryption takes */
 #define CONNECT_MS     20000   /* a pen that was heard (P11) */
 #define REFUSED_FOR_US 5000000 /* a pen that refused is not tried again before */
+#define REFUSALS_MAX   3u      /* on an adapter more: the pen left its pairing mode */
 
 /* Is it the pen that was asked for, and no other's double? */
 static GError *
@@ -88,7 +90,7 @@ on_removed(GObject *source, GAsyncResult *result, gpointer user_data)
         return;
     }
     g_clear_pointer(&self->device, pd_bluez_device_unref);
-    pd_enrol_retry(self, done ? "the old bond was deleted, waiting for the pen" : error->message);
+    pd_enrol_retry(self, done ? NULL : error->message);
 }
 
 static gboolean
@@ -105,12 +107,9 @@ on_may_remove(gpointer user_data)
     return G_SOURCE_REMOVE;
 }
 
-/* The pen forgot a bond that is still here: only an operator's command may end it. */
 static void
-replace_bond(PdEnrol *self)
+remove_device(PdEnrol *self)
 {
-    g_message("enrolment: %s has lost its bond, deleting ours",
-              pd_bluez_device_get_address(self->device));
     self->step = PD_ENROL_REMOVE;
     self->had_bond = false;
     if (pd_bluez_device_is_connected(self->device)) {
@@ -118,6 +117,17 @@ replace_bond(PdEnrol *self)
             self->device, NULL, pd_enrol_on_ignored_disconnect, pd_bluez_device_ref(self->device));
     }
     pd_enrol_set_timer(self, POLL_MS, on_may_remove);
+}
+
+/* The pen forgot a bond that is still here: only an operator's command may end it. */
+static void
+replace_bond(PdEnrol *self)
+{
+    g_message("enrolment: %s has lost its bond, deleting ours",
+              pd_bluez_device_get_address(self->device));
+    pd_enrol_set_problem(self, "the old bond was deleted, waiting for the pen");
+    pd_enrol_note(self, self->device, self->problem);
+    remove_device(self);
 }
 
 /*
@@ -161,6 +171,35 @@ note_refusal(PdEnrol *self, int64_t until_us)
     g_hash_table_replace(self->refused, g_strdup(pd_bluez_device_get_address(self->device)), value);
 }
 
+/* Not the pen that is looked for: nothing of the try remains, and the next one has its. */
+static void
+let_wrong_go(PdEnrol *self, const GError *refusal)
+{
+    g_message("enrolment: %s", refusal->message);
+    note_refusal(self, G_MAXINT64);
+    g_clear_pointer(&self->address, g_free);
+    if (self->had_bond) {
+        pd_enrol_retry(self, refusal->message); /* not ours to delete */
+        return;
+    }
+    pd_enrol_set_problem(self, refusal->message);
+    pd_enrol_note(self, self->device, refusal->message);
+    remove_device(self);
+}
+
+static void
+take_bond(PdEnrol *self)
+{
+    const char *name = pd_bluez_device_get_name(self->device);
+
+    if (name != NULL) {
+        g_free(self->name);
+        self->name = g_strdup(name);
+    }
+    g_ptr_array_add(self->bonded, g_strdup(pd_enrol_get_adapter(self)));
+    pd_enrol_next_adapter(self);
+}
+
 static void
 on_feature(GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -175,19 +214,15 @@ on_feature(GObject *source, GAsyncResult *result, gpointer user_data)
         on_link_failed(self, error);
         return;
     }
-    GError *refusal = take_feature(self, value);
-    if (refusal != NULL && self->is_guess) {
-        note_refusal(self, G_MAXINT64);
-        pd_enrol_retry(self, refusal->message);
-        g_error_free(refusal);
-        return;
+    g_autoptr(GError) refusal = take_feature(self, value);
+    if (refusal == NULL) {
+        take_bond(self);
+    } else if (pd_enrol_is_search(self) &&
+               (self->is_guess || g_error_matches(refusal, PD_ERROR, PD_ERROR_WRONG_PEN))) {
+        let_wrong_go(self, refusal);
+    } else {
+        pd_enrol_fail(self, g_steal_pointer(&refusal));
     }
-    if (refusal != NULL) {
-        pd_enrol_fail(self, refusal);
-        return;
-    }
-    g_ptr_array_add(self->bonded, g_strdup(pd_enrol_get_adapter(self)));
-    pd_enrol_next_adapter(self);
 }
 
 static gboolean
@@ -231,6 +266,24 @@ wait_ready(PdEnrol *self)
 }
 
 static void
+on_pair_failed(PdEnrol *self, const GError *error)
+{
+    const bool is_refusal = g_error_matches(error, PD_ERROR, PD_ERROR_PAIRING_FAILED);
+    const char *why = is_refusal
+                          ? "the pen refuses to pair; hold its button until it is in pairing mode"
+                          : error->message;
+
+    if (is_refusal) {
+        note_refusal(self, g_get_monotonic_time() + REFUSED_FOR_US);
+    }
+    if (self->bonded->len > 0 && ++self->n_refused >= REFUSALS_MAX) {
+        pd_enrol_skip_adapter(self, why);
+        return;
+    }
+    pd_enrol_retry(self, why);
+}
+
+static void
 on_paired(GObject *source, GAsyncResult *result, gpointer user_data)
 {
     g_autoptr(PdEnrol) self = user_data;
@@ -245,13 +298,7 @@ on_paired(GObject *source, GAsyncResult *result, gpointer user_data)
         return;
     }
     self->is_linked = true; /* Pair may have linked it */
-    if (g_error_matches(error, PD_ERROR, PD_ERROR_PAIRING_FAILED)) {
-        note_refusal(self, g_get_monotonic_time() + REFUSED_FOR_US);
-        pd_enrol_retry(self,
-                       "the pen refuses to pair; hold its button until it is in pairing mode");
-        return;
-    }
-    pd_enrol_retry(self, error->message);
+    on_pair_failed(self, error);
 }
 
 static void

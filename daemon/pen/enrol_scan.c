@@ -11,7 +11,7 @@
 
 #define POLL_MS           100
 #define EXTRA_ADAPTER_US  10000000 /* for each adapter after the first */
-#define NAMELESS_AFTER_US 5000000  /* then pens are tried whose name tells nothing */
+#define NAMELESS_AFTER_US 3000000  /* then pens are tried whose name tells nothing */
 #define SCAN_PAUSE_MS     3000     /* for pens that lost their link meanwhile (P9) */
 #define SCAN_SLICE_US     5000000
 #define SCAN_STALE_US     3000000 /* heard so long before the scan still counts */
@@ -43,18 +43,23 @@ on_scan_stopped(GObject *source, GAsyncResult *result, gpointer user_data)
     pd_enrol_link_device(self);
 }
 
+/* As far as a name can tell; the text is the radio's. */
+static bool
+is_named(const PdEnrol *self, const PdBluezDevice *device)
+{
+    const char *name = pd_bluez_device_get_name(device);
+
+    return name != NULL && strstr(name, self->wanted) != NULL;
+}
+
 /* Owns: keeps its own reference of @device. */
 static void
 choose(PdEnrol *self, PdBluezDevice *device)
 {
-    const char *name = pd_bluez_device_get_name(device);
-
     self->step = PD_ENROL_STOP_SCAN;
     g_clear_handle_id(&self->timer_id, g_source_remove);
     self->device = pd_bluez_device_ref(device);
-    self->is_guess = self->wanted[0] != '\0' && self->target == NULL &&
-                     strchr(self->wanted, ':') == NULL &&
-                     (name == NULL || strstr(name, self->wanted) == NULL);
+    self->is_guess = pd_enrol_is_search(self) && !is_named(self, device);
     pd_bluez_discovery_stop_async(
         self->manager->bluez, self->scanning, NULL, on_scan_stopped, pd_enrol_ref(self));
 }
@@ -67,59 +72,74 @@ has_refused(const PdEnrol *self, const char *address)
     return until_us != NULL && g_get_monotonic_time() < *until_us;
 }
 
-/* A name need not hold the serial, so others are bonded and asked in the end. */
+/* A name need not hold the serial, so others are bonded and asked, when it had its time. */
 static bool
 is_time_to_guess(const PdEnrol *self)
 {
     return g_get_monotonic_time() - self->adapter_us > NAMELESS_AFTER_US;
 }
 
-/* Is it the one that is wanted, as far as can be said before it is bonded? */
-static bool
-is_candidate(const PdEnrol *self, PdBluezDevice *device)
+/* Address of the only device that can be it, NULL = that is not known. Owns: the window's. */
+static const char *
+get_known_address(const PdEnrol *self)
+{
+    if (self->bonded->len > 0) {
+        return self->address;
+    }
+    if (self->target != NULL) {
+        return self->target->info->address;
+    }
+    return strchr(self->wanted, ':') != NULL ? self->wanted : NULL;
+}
+
+/* Why @device is not even tried, as far as can be said before it is bonded; NULL = it is. */
+static const char *
+find_objection(const PdEnrol *self, PdBluezDevice *device, bool may_guess)
 {
     const char *address = pd_bluez_device_get_address(device);
-    const char *name = pd_bluez_device_get_name(device);
-    const char *known = self->address != NULL  ? self->address
-                        : self->target != NULL ? self->target->info->address
-                                               : NULL;
+    const char *known = get_known_address(self);
 
-    if (known != NULL && (self->bonded->len > 0 || self->target != NULL)) {
-        return g_ascii_strcasecmp(known, address) == 0;
+    if (known != NULL) {
+        return g_ascii_strcasecmp(known, address) == 0 ? NULL : "it is another pen";
     }
-    if (strchr(self->wanted, ':') != NULL) {
-        return g_ascii_strcasecmp(self->wanted, address) == 0;
+    if (pd_manager_find_by_address(self->manager, address) != NULL) {
+        return "it is enrolled already";
     }
-    if (pd_manager_find_by_address(self->manager, address) != NULL || has_refused(self, address)) {
-        return false;
+    if (has_refused(self, address)) {
+        return "it was tried";
     }
-    if (self->wanted[0] == '\0' || (name != NULL && strstr(name, self->wanted) != NULL)) {
-        return true;
+    if (!pd_enrol_is_search(self) || is_named(self, device)) {
+        return NULL;
     }
-    return is_time_to_guess(self);
+    return may_guess ? NULL : "its name does not hold the serial, and it was not tried yet";
 }
 
 static void
-consider(PdEnrol *self, PdBluezDevice *device)
+consider(PdEnrol *self, PdBluezDevice *device, bool may_guess)
 {
     const int64_t heard_us = pd_bluez_device_get_heard_us(device);
 
     if (self->step != PD_ENROL_SCAN ||
         g_ascii_strcasecmp(pd_bluez_device_get_adapter(device), pd_enrol_get_adapter(self)) != 0 ||
         !pd_bluez_device_has_uuid(device, PD_PEN_SERVICE_UUID) || heard_us == 0 ||
-        heard_us < self->scan_us - SCAN_STALE_US || pd_bluez_device_is_stuck(device) ||
-        !is_candidate(self, device)) {
+        heard_us < self->scan_us - SCAN_STALE_US || pd_bluez_device_is_stuck(device)) {
         return;
     }
-    choose(self, device);
+    const char *objection = find_objection(self, device, may_guess);
+    if (objection == NULL) {
+        choose(self, device);
+    } else if (!pd_enrol_is_noted(self, device)) {
+        pd_enrol_note(self, device, objection);
+    }
 }
 
 void
 pd_enrol_on_device(PdEnrol *self, PdBluezDevice *device)
 {
-    consider(self, device);
+    consider(self, device, false);
 }
 
+/* The one whose name holds the serial goes first, whatever else is heard. */
 static void
 consider_all(PdEnrol *self)
 {
@@ -127,7 +147,11 @@ consider_all(PdEnrol *self)
         pd_bluez_client_list_devices(self->manager->bluez, pd_enrol_get_adapter(self));
 
     for (guint i = 0; i < devices->len && self->step == PD_ENROL_SCAN; i++) {
-        consider(self, g_ptr_array_index(devices, i));
+        consider(self, g_ptr_array_index(devices, i), false);
+    }
+    for (guint i = 0; i < devices->len && self->step == PD_ENROL_SCAN && is_time_to_guess(self);
+         i++) {
+        consider(self, g_ptr_array_index(devices, i), true);
     }
 }
 
@@ -186,7 +210,7 @@ on_scan_poll(gpointer user_data)
     if (self->bonded->len > 0 && now_us - self->adapter_us > EXTRA_ADAPTER_US) {
         self->timer_id = 0;
         self->step = PD_ENROL_OPEN;
-        pd_enrol_next_adapter(self);
+        pd_enrol_skip_adapter(self, "it was not heard there");
         return G_SOURCE_REMOVE;
     }
     if (now_us - self->scan_us > SCAN_SLICE_US && is_anybody_waiting(self)) {

@@ -50,6 +50,9 @@ pd_log_accept_feature(PdPen *pen, const PenFeature *feature)
         begin_log(pen, feature);
     }
     is_changed = take_text(&pen->info->firmware, feature->firmware) || is_changed;
+    /* An adapter may hear the name late, or another one. */
+    const char *name = pd_bluez_device_get_name(pen->device);
+    is_changed = (name != NULL && take_text(&pen->info->name, name)) || is_changed;
     is_changed = is_changed || pen->info->tick_unit != feature->tick_unit ||
                  pen->info->overwritten != feature->overwritten_unmarked;
     pen->info->tick_unit = feature->tick_unit;
