@@ -292,6 +292,7 @@ pd_enrol_skip_adapter(PdEnrol *self, const char *why)
               self->feature.serial,
               pd_enrol_get_adapter(self),
               why);
+    pd_enrol_let_device_go(self); /* its link would keep the bonded adapter out */
     pd_enrol_next_adapter(self);
 }
 

@@ -31,24 +31,18 @@ pd_intake_clear(PdIntake *self)
     g_clear_pointer(&self->progress, pd_progress_unref);
 }
 
-/* Tell a new number from the same bytes again and from other bytes under the number. */
-typedef enum {
-    SEEN_NEVER = 0,
-    SEEN_ALIKE,
-    SEEN_OTHERWISE,
-} Seen;
-
-static Seen
-look_back(PdIntake *self, uint32_t number, uint32_t crc)
+/* The same bytes again: on Live and on Stored, or asked for again. */
+static bool
+is_repeated(PdIntake *self, uint32_t number, uint32_t crc)
 {
     const uint32_t at = number % PD_INTAKE_SEEN;
 
     if (self->seen_number[at] == number) {
-        return self->seen_crc[at] == crc ? SEEN_ALIKE : SEEN_OTHERWISE;
+        return self->seen_crc[at] == crc;
     }
     self->seen_number[at] = number;
     self->seen_crc[at] = crc;
-    return SEEN_NEVER;
+    return false;
 }
 
 static void
@@ -57,14 +51,10 @@ take_numbered(PdIntake *self, PdIntakeResult *result)
     const uint8_t tag = result->bytes[PEN_RECORD_HEADER_SIZE];
     const uint32_t crc = (uint32_t)pen_wire_get(
         result->bytes + result->n_bytes - PEN_RECORD_CRC_SIZE, PEN_RECORD_CRC_SIZE);
-    const Seen seen = look_back(self, result->header.number, crc);
 
     result->is_samples = tag == TAG_SAMPLES;
-    if (seen == SEEN_ALIKE) {
-        return; /* on Live and on Stored, or asked for again */
-    }
-    if (seen == SEEN_OTHERWISE) {
-        self->counts.n_malformed++; /* the store keeps both */
+    if (is_repeated(self, result->header.number, crc)) {
+        return; /* other bytes are the store's to judge: it keeps both (F30) */
     }
     const uint64_t log_id = pd_progress_get_log_id(self->progress);
     if (!pd_store_append(self->store, log_id, result->bytes, result->n_bytes)) {

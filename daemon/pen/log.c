@@ -20,6 +20,7 @@ begin_log(PdPen *pen, const PenFeature *feature)
                   feature->log_id,
                   pen->info->log_id);
         pen->info->marked = 0;
+        pen->n_malformed_before += pd_store_get_n_faulty(pen->manager->store, pen->info->log_id);
     }
     pen->info->log_id = feature->log_id;
     pd_store_get_settled(pen->manager->store, feature->log_id, &settled);

@@ -331,6 +331,7 @@ pd_pen_manager_on_durable(PdPenManager *self, uint64_t log_id, uint32_t contiguo
 
         if (pen->progress != NULL && pd_progress_get_log_id(pen->progress) == log_id) {
             pd_mark_on_durable(pen, contiguous);
+            pd_pen_tell_changed(pen); /* the store may have found bad records */
         }
     }
 }

@@ -64,7 +64,7 @@ pd_pen_is_in_session(PdPen *self)
 }
 
 uint32_t
-pd_pen_get_n_malformed(PdPen *self)
+pd_pen_get_n_unread(PdPen *self)
 {
     const PdIntakeCounts *counts =
         self->manager != NULL && self->link.epoch != 0
@@ -72,6 +72,15 @@ pd_pen_get_n_malformed(PdPen *self)
             : NULL;
 
     return self->n_malformed_before + (counts != NULL ? counts->n_malformed : 0);
+}
+
+uint32_t
+pd_pen_get_n_malformed(PdPen *self)
+{
+    const uint32_t n_faulty =
+        self->manager != NULL ? pd_store_get_n_faulty(self->manager->store, self->info->log_id) : 0;
+
+    return pd_pen_get_n_unread(self) + n_faulty;
 }
 
 /* Missing numbers that a report has to bring; live gaps of a moment are none. */
@@ -174,9 +183,10 @@ pd_pen_tell_changed(PdPen *self)
     }
     /* Not the numbers of each window: nobody wants a signal for those. */
     g_autofree char *now =
-        g_strdup_printf("%s %d %d %s",
+        g_strdup_printf("%s %d %u %d %s",
                         pd_pen_get_state(self),
                         (int)self->state.state,
+                        pd_pen_get_n_malformed(self),
                         self->device != NULL ? pd_bluez_device_get_battery_pct(self->device) : 255,
                         self->detail != NULL ? self->detail : "");
     if (g_strcmp0(now, self->told) == 0) {

@@ -78,7 +78,8 @@ take_record(PdPen *pen, const PdReaderItem *item)
         return; /* of a later minor version: stored, skipped */
     }
     if (status != PEN_STATUS_OK) {
-        pen->n_malformed_before++;
+        /* A numbered one is in the store, which counts it. */
+        pen->n_malformed_before += item->header.number == 0 ? 1u : 0u;
         return;
     }
     if (item->header.number == 0) {

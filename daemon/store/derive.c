@@ -313,7 +313,7 @@ write_place_only(PdLedger *ledger, PdSessionFold *session, GError **error)
 static bool
 derive_one(PdLedger *ledger, PdSessionFold *session, bool *journaled_out, GError **error)
 {
-    const PdLog *log = pd_ledger_get_log(ledger, session->log_id);
+    PdLog *log = pd_ledger_get_log(ledger, session->log_id);
     g_auto(PdVerdict) verdict = { 0 };
     PdSessionView view;
 
@@ -335,6 +335,7 @@ derive_one(PdLedger *ledger, PdSessionFold *session, bool *journaled_out, GError
     pd_session_fold_unlook(session);
     if (view.fold.n_bad > session->n_bad_counted) {
         ledger->counts.n_bad += view.fold.n_bad - session->n_bad_counted;
+        pd_log_count_faulty(log, view.fold.n_bad - session->n_bad_counted);
         session->n_bad_counted = view.fold.n_bad;
     }
     session->dirty = false;

@@ -233,6 +233,7 @@ take_again(PdLedger *self,
         return ok;
     }
     self->counts.n_conflicts++;
+    pd_log_count_faulty(pd_ledger_get_log(self, log_id), 1);
     return pd_db_run(self->db,
                      error,
                      "insert or ignore into conflict (log_id, number, crc, wall_us, bytes)"
@@ -271,6 +272,22 @@ insert_raw(PdLedger *self,
                      n_record);
 }
 
+static void
+count_bad(PdLedger *self, PdLog *log)
+{
+    self->counts.n_bad++;
+    pd_log_count_faulty(log, 1);
+}
+
+/* No fold looks into these. */
+static bool
+has_bad_body(const uint8_t *record, size_t n_record)
+{
+    PenBody body;
+
+    return pen_record_decode(record, n_record, &body) == PEN_STATUS_BAD_BODY;
+}
+
 static bool
 take_outside(PdLedger *self, PdLog *log, uint32_t number, GError **error)
 {
@@ -290,10 +307,12 @@ pd_ledger_take_record(
     if (pen_ranges_contains(&log->stored, number)) {
         return take_again(self, log_id, number, session_number, record, n_record, error);
     }
-    self->counts.n_bad += said > number ? 1 : 0;
+    if (said > number || (said == 0 && has_bad_body(record, n_record))) {
+        count_bad(self, log);
+    }
     if (!pen_ranges_add(&log->stored, number, number)) {
         /* Numbers so scattered are no log's: what cannot be remembered is not kept. */
-        self->counts.n_bad++;
+        count_bad(self, log);
         return true;
     }
     log->dirty = true;

@@ -50,6 +50,7 @@ pd_log_copy(const PdLog *self)
     copy->tick_unit = self->tick_unit;
     copy->marked = self->marked;
     copy->marked_wall_us = self->marked_wall_us;
+    copy->n_faulty = self->n_faulty;
     copy_ranges(&copy->stored, &self->stored);
     copy_ranges(&copy->outside, &self->outside);
     copy_ranges(&copy->gone, &self->gone);
@@ -57,6 +58,13 @@ pd_log_copy(const PdLog *self)
         g_array_append_vals(copy->causes, self->causes->data, self->causes->len);
     }
     return copy;
+}
+
+void
+pd_log_count_faulty(PdLog *self, uint32_t n)
+{
+    self->n_faulty += MIN(n, UINT32_MAX - self->n_faulty);
+    self->changed = self->changed || n > 0;
 }
 
 static int

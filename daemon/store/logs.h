@@ -19,6 +19,7 @@ typedef struct {
     PenRanges outside; /* of those, the ones outside any session */
     PenRanges gone;    /* settled with a cause */
     GArray *causes;    /* PdMissing, ascending and disjoint */
+    uint32_t n_faulty; /* bad bodies and conflicts since start: in memory only */
     bool dirty;        /* stored or outside changed since they were written */
     bool changed;      /* anything changed since it was published */
 } PdLog;
@@ -33,6 +34,9 @@ void pd_log_settle(PdLog *self, uint32_t first, uint32_t last, PdCause cause, GA
 
 /** Take a range as loaded from disk. */
 void pd_log_load_cause(PdLog *self, uint32_t first, uint32_t last, PdCause cause);
+
+/** Count @n of what no pen should send. */
+void pd_log_count_faulty(PdLog *self, uint32_t n);
 
 /** What is not stored of first..last, with its cause; MISSING where it is still asked for. */
 GArray *pd_log_dup_missing(const PdLog *self, uint32_t first, uint32_t last);

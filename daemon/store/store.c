@@ -283,6 +283,12 @@ pd_store_get_settled(PdStore *self, uint64_t log_id, PenRanges *ranges_out)
     pd_writer_get_settled(self->writer, log_id, ranges_out);
 }
 
+uint32_t
+pd_store_get_n_faulty(PdStore *self, uint64_t log_id)
+{
+    return pd_writer_get_n_faulty(self->writer, log_id);
+}
+
 void
 pd_store_get_health(PdStore *self, PdStoreHealth *out)
 {

@@ -244,6 +244,12 @@ GPtrArray *pd_store_load_pens(PdStore *self, GError **error);
  */
 void pd_store_get_settled(PdStore *self, uint64_t log_id, PenRanges *ranges_out);
 
+/**
+ * Whole records of @log_id since start that no pen should send: a body that cannot be
+ * decoded, a number that came with other bytes before. Thread-safe, no disk access.
+ */
+uint32_t pd_store_get_n_faulty(PdStore *self, uint64_t log_id);
+
 /** Sessions, newest arrival first. @before_seq: 0 to begin. Finish gives PdSession array. */
 void pd_store_list_sessions_async(PdStore *self,
                                   const PdSessionFilter *filter,

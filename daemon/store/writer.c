@@ -340,12 +340,29 @@ fail_batch(PdWriter *self, const PdLedgerCounts *counts, const GError *cause)
     self->retry_us = g_get_monotonic_time() + RETRY_US;
 }
 
+/* What was counted of transactions that went well is on no disk. Only this thread publishes. */
+static void
+restore_counts(PdWriter *self)
+{
+    GHashTableIter iter;
+    gpointer value = NULL;
+
+    g_hash_table_iter_init(&iter, self->published);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const PdLog *log = value;
+        pd_ledger_get_log(&self->ledger, log->log_id)->n_faulty = log->n_faulty;
+    }
+}
+
 /* What is in memory must be what is on disk before anything is added to either. */
 static bool
 make_ready(PdWriter *self, GError **error)
 {
     if (self->must_reload && !pd_ledger_reload(&self->ledger, error)) {
         return false;
+    }
+    if (self->must_reload) {
+        restore_counts(self);
     }
     self->must_reload = false;
     return true;
@@ -531,6 +548,16 @@ pd_writer_get_settled(PdWriter *self, uint64_t log_id, PenRanges *ranges_out)
         pen_ranges_add(ranges_out, log->gone.ranges[i].first, log->gone.ranges[i].last);
     }
     pd_lock_leave(&self->lock);
+}
+
+uint32_t
+pd_writer_get_n_faulty(PdWriter *self, uint64_t log_id)
+{
+    pd_lock_enter(&self->lock);
+    const PdLog *log = g_hash_table_lookup(self->published, &log_id);
+    const uint32_t n_faulty = log != NULL ? log->n_faulty : 0;
+    pd_lock_leave(&self->lock);
+    return n_faulty;
 }
 
 void

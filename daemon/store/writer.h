@@ -36,6 +36,9 @@ PdQueue *pd_writer_get_queue(PdWriter *self);
 /** Durable or settled numbers. Any thread. */
 void pd_writer_get_settled(PdWriter *self, uint64_t log_id, PenRanges *ranges_out);
 
+/** Bad bodies and conflicts of a log since start. Any thread. */
+uint32_t pd_writer_get_n_faulty(PdWriter *self, uint64_t log_id);
+
 /** Whether the wall clock is synchronised, for what is written from now on. Any thread. */
 void pd_writer_set_wall_synced(PdWriter *self, bool synced);
 

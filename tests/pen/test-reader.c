@@ -271,7 +271,7 @@ test_twice(void)
     g_assert_cmpuint(counts->n_malformed, ==, 0);
     send_segments(&bench, PD_STREAM_LIVE, bytes, encode(2, PEN_BODY_SESSION_END, bytes), false);
     bench_wait(&bench, 3, PD_READER_RECORD, 3);
-    g_assert_cmpuint(counts->n_malformed, ==, 1);
+    g_assert_cmpuint(counts->n_malformed, ==, 0); /* the store counts it, once */
     bench_close(&bench);
 }
 

@@ -166,6 +166,28 @@ test_endless(void)
     g_assert_cmpuint(status.n_malformed, ==, 0);
 }
 
+/* Other bytes under a number that is stored: counted for the pen that sent them (F30). */
+static void
+test_contradicts(void)
+{
+    g_autoptr(Rig) rig =
+        rig_new(SCENARIO_USUAL "--pens=2 --speed=8 --hostile=duplicate --hostile-pen=2");
+    PdPenStatus status;
+    PdStoreHealth health;
+
+    rig_start_manager(rig, NULL);
+    scenario_enroll(rig, 2);
+    rig_wait(rig, scenario_is_over, NULL, 50000, "the treatments to end");
+    rig_wait(rig, rig_is_settled, NULL, 20000, "every number to be settled");
+    pd_store_get_health(rig->store, &health);
+    pd_store_health_clear(&health);
+    g_assert_cmpuint(health.n_conflicts, >, 0);
+    g_assert_true(pd_pen_manager_get(rig->manager, "PT-0002", &status));
+    g_assert_cmpuint(status.n_malformed, ==, health.n_conflicts + health.n_bad);
+    g_assert_true(pd_pen_manager_get(rig->manager, "PT-0001", &status));
+    g_assert_cmpuint(status.n_malformed, ==, 0);
+}
+
 /* F26: what only the pen has is not left behind without a word. */
 static void
 test_unread(void)
@@ -361,6 +383,7 @@ main(int argc, char **argv)
     g_test_add_func("/manager/away", test_away);
     g_test_add_func("/manager/forget", test_forget);
     g_test_add_func("/manager/endless", test_endless);
+    g_test_add_func("/manager/contradicts", test_contradicts);
     g_test_add_func("/manager/unread", test_unread);
     g_test_add_func("/manager/clock", test_clock);
     g_test_add_func("/manager/overwritten", test_overwritten);
