@@ -57,9 +57,13 @@ CASES = ("no rate", "no rate, exported", "button 2", "needles", "between samples
 
 
 def malformed(world, pen):
-    """Counted; nothing says that it is counted for its pen."""
+    """Counted, for its pen too, and said by its name."""
     bad = world.ctl_json("status")["records_bad"]
-    return [] if bad == 1 else [f"records_bad {bad}"]
+    of_pen = world.ctl_json("pens")[0]["malformed"]
+    doctor = world.ctl("doctor").stdout
+    named = f"pen {pen.serial} sent 1 malformed" in doctor
+    return [] if bad == of_pen == 1 and named else [f"records_bad {bad}, of the pen {of_pen}, "
+                                                    f"doctor: {doctor}"]
 
 
 def name(world, pen):
