@@ -285,7 +285,7 @@ class Pen:
         if uuid == CLOCK:
             units = self.tick() * 10000 // self.habits.hz
             return (b"\x2d" + struct.pack("<Q", units)[:6]
-                    + bytes([self.clock_source, 0, 1 if self.clock_source else 0, 0]))
+                    + bytes([self.clock_source, 0, 0 if self.clock_source else 1, 0]))
         raise Att(0x02)
 
     def _feature(self):

@@ -57,7 +57,9 @@ def one_bond(world, pen):
     assert n_links <= 5, f"{n_links} links"
     log = world.logs["penteld"].read_text()
     assert "no bond on adapter" in log, "nothing says that there is no second bond"
-    wait_until(lambda: world.ctl_json("pens")[0]["name"] == pen.name, 5, "the pen's name")
+    assert world.ctl_json("pens")[0]["name"] == pen.name, world.ctl_json("pens")
+    wait_until(lambda: world.ctl_json("pens")[0]["state"] == "connected", 10,
+               "the pen to be linked where it has a bond")
 
 
 def run():

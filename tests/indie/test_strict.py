@@ -4,6 +4,8 @@
 only button 1 ends a pass, a pass keeps the needles that it began with, samples of two
 rates, bodies that break a rule are counted, windows recover from a long record, numbers go up to 2^32 - 1."""
 
+import time
+
 import wire
 from check import session_differences, settle
 from exports import export_differences
@@ -74,6 +76,7 @@ def name(world, pen):
 
 def last_number(world, pen):
     """The greatest number there is; nothing that comes later is stored where this hangs."""
+    pen.clock_source = 4    # set by hand: no number is left for a record of that
     plan = Plan(1000000, 20000, 10, depth=lambda t: 100, rate=lambda t: 1).begin()
     plan.treat(0, 400000).end()
     session = play(pen, plan, 100000000)
@@ -92,6 +95,20 @@ def windows(world, pen):
     settle(world, lambda: session_differences(world, pen, session, "complete", []), 30, "windows")
     n_asked = sum(1 for what in pen.seen if what[0] == "write" and what[2][:1] == b"\x01")
     assert n_asked < 120, f"windows: {n_asked} reports for {len(pen.log)} records"
+
+
+def clock(world, pen):
+    """Written once, as the host's clock is synchronised and the pen's was never set."""
+    world.enroll(pen, timeout=20)
+    settle(world, lambda: [] if pen.clock_source == 1 else ["no clock"], 10, "clock")
+    world.do(pen.line.link.drop)
+    n_linked = sum(1 for what in pen.seen if what[0] == "linked")
+    settle(world, lambda: [] if sum(1 for what in pen.seen if what[0] == "linked") > n_linked
+           and world.ctl_json("pens")[0]["state"] == "connected" else ["away"], 15, "clock")
+    n_sets = sum(1 for what in pen.seen if what[0] == "write" and what[1] == wire.CLOCK)
+    assert n_sets == 1, f"clock: written {n_sets} times"
+    said = [fact["unix_us"] for fact in pen.facts.values() if fact["kind"] == wire.CLOCK_SET]
+    assert abs(said[0] / 1e6 - time.time()) < 60, said
 
 
 def texts(world, pen, sessions):
@@ -138,6 +155,7 @@ def run():
         results = list(texts(world, pen, sessions))
         assert not pen.refused, pen.refused
     results.append(alone("windows", Habits(mtu=23), windows))
+    results.append(alone("clock", Habits(), clock))
     results.append(alone("last-number", Habits(), last_number, 2**32 - 4))
     for case, wrong in results:
         print(f"FAILED {wrong}" if wrong else f"ok {case}")
