@@ -27,6 +27,7 @@
 #define EXIT_USAGE    2
 #define LAST_TURNS    64 /* of the main loop, for completions of what was cancelled */
 #define STATUS_LENGTH 64
+#define FLUSH_MS      2000
 
 typedef struct {
     GMainLoop *loop;       /* owned */
@@ -40,6 +41,7 @@ typedef struct {
     guint watchdog_id;
     char status[STATUS_LENGTH];
     bool is_stopping;
+    bool is_flushed; /* all that was said to the bus, or there was no time for it */
     int exit_status;
 } Daemon;
 
@@ -299,12 +301,44 @@ close_layers(Daemon *self)
 }
 
 static void
+on_bus_flushed(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    Daemon *self = user_data;
+
+    (void)g_dbus_connection_flush_finish(G_DBUS_CONNECTION(source), result, NULL);
+    self->is_flushed = true;
+}
+
+static gboolean
+on_flush_late(gpointer user_data)
+{
+    Daemon *self = user_data;
+
+    self->is_flushed = true;
+    return G_SOURCE_CONTINUE;
+}
+
+/* Links are let go without waiting for an answer: the words themselves must be out, and a
+ * bus that takes none must not keep us. */
+static void
+flush_bus(Daemon *self)
+{
+    const guint timer = g_timeout_add(FLUSH_MS, on_flush_late, self);
+
+    g_dbus_connection_flush(self->bus, NULL, on_bus_flushed, self);
+    while (!self->is_flushed) {
+        g_main_context_iteration(NULL, TRUE);
+    }
+    g_source_remove(timer);
+}
+
+static void
 leave_bus(Daemon *self)
 {
     if (self->bus == NULL) {
         return;
     }
-    (void)g_dbus_connection_flush_sync(self->bus, NULL, NULL);
+    flush_bus(self);
     run_last_turns();
     g_signal_handlers_disconnect_by_data(self->bus, self);
     g_clear_object(&self->bus);

@@ -79,6 +79,8 @@ def run():
         world.start_daemon()
         one_bond(world, lone)
         assert ("read", wire.FEATURE) in lone.seen
+        assert world.stop("penteld") == 0, "penteld's end"
+        wait_until(lambda: lone.line is None, 2, "the link to be let go at penteld's end")
 
 
 if __name__ == "__main__":
