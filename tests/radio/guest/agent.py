@@ -1,0 +1,88 @@
+# SPDX-FileCopyrightText: The Pentel authors
+# SPDX-License-Identifier: MIT
+"""Inside the guest: runs the planned scenarios one after another, each in a process of its
+own with its own time, and writes what came of them into /radio/out."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+
+RADIO = Path("/radio")
+OUT = RADIO / "out"
+
+
+def put(name, text):
+    """Whole or not at all, as the host looks at any moment."""
+    part = OUT / f"{name}.part"
+    part.write_text(text)
+    part.rename(OUT / name)
+
+
+def run_one(name, limit_s):
+    began = time.monotonic()
+    log = OUT / f"{name}.log"
+    with open(log, "ab") as out:
+        process = subprocess.Popen([sys.executable, "-u", str(RADIO / "in/agent.py"), name], stdout=out,
+                                   stderr=out, stdin=subprocess.DEVNULL, start_new_session=True)
+        try:
+            status = process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            status = None
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+    text = log.read_text(errors="replace").rstrip()
+    if status is None:
+        text = f"not over in {limit_s} s\n{text}"
+    seconds = time.monotonic() - began
+    ok = status == 0
+    if ok:
+        text = text.splitlines()[-1] if text else ""
+    put(f"{name}.json", json.dumps({"ok": ok, "seconds": seconds, "text": text}))
+
+
+def run_scenario(name):
+    """In the process of the scenario itself."""
+    sys.path.insert(0, str(RADIO / "in"))
+    sys.path.insert(0, str(RADIO / "in/scenarios"))
+    import rig
+    bench = rig.Rig(name)
+    try:
+        with bench:
+            said = __import__(name).run(bench)
+    except rig.Failure as failure:
+        print(f"FAILED {failure}")
+        return 1
+    except Exception:
+        traceback.print_exc()
+        return 1
+    if said:
+        print(said)
+    return 0
+
+
+def main():
+    if len(sys.argv) > 1:
+        return run_scenario(sys.argv[1])
+    resumed = (OUT / "was-cut").exists()
+    journal = subprocess.Popen(["journalctl", "-b", "-f", "-n", "all", "-o", "short-monotonic", "--no-hostname"],
+                               stdout=open(OUT / "journal.log", "ab"), stdin=subprocess.DEVNULL)
+    put("booted", Path("/proc/uptime").read_text())
+    for item in json.loads((RADIO / "in/plan.json").read_text()):
+        if not (OUT / f"{item['name']}.json").exists():
+            run_one(item["name"], item["limit_s"])
+    time.sleep(0.5)
+    journal.terminate()
+    journal.wait(5)
+    put("done", "resumed" if resumed else "")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
