@@ -48,6 +48,7 @@ typedef struct {
     char *bus;
     char *scenario;
     char *truth;
+    char *peripheral;
     char *polkit;
     char *hostile;
     char *tick_unit;
@@ -66,6 +67,7 @@ raw_clear(Raw *raw)
     g_clear_pointer(&raw->bus, g_free);
     g_clear_pointer(&raw->scenario, g_free);
     g_clear_pointer(&raw->truth, g_free);
+    g_clear_pointer(&raw->peripheral, g_free);
     g_clear_pointer(&raw->polkit, g_free);
     g_clear_pointer(&raw->hostile, g_free);
     g_clear_pointer(&raw->tick_unit, g_free);
@@ -84,6 +86,13 @@ parse_raw(Raw *r, char ***argv, GError **error)
           "ADDRESS|session" },
         { "scenario", 0, 0, G_OPTION_ARG_STRING, &r->scenario, "options under one name", "NAME" },
         { "truth", 0, 0, G_OPTION_ARG_FILENAME, &r->truth, "write what happened", "FILE" },
+        { "peripheral",
+          0,
+          0,
+          G_OPTION_ARG_STRING,
+          &r->peripheral,
+          "real pens, one on each of these adapters",
+          "hci1,hci2" },
         { "seed", 0, 0, G_OPTION_ARG_INT64, &r->seed, "same seed, same treatments", "N" },
         { "pens", 0, 0, G_OPTION_ARG_INT, &r->pens, "number of pens", "N" },
         { "adapters", 0, 0, G_OPTION_ARG_INT, &r->adapters, "number of adapters", "N" },
@@ -262,6 +271,7 @@ take(SimOptions *self, Raw *r)
     self->bus = g_steal_pointer(&r->bus);
     self->scenario = g_steal_pointer(&r->scenario);
     self->truth = g_steal_pointer(&r->truth);
+    self->peripheral = g_steal_pointer(&r->peripheral);
     self->seed = (uint64_t)r->seed;
     self->n_pens = (uint32_t)r->pens;
     self->n_adapters = (uint32_t)r->adapters;
@@ -327,4 +337,5 @@ sim_options_clear(SimOptions *self)
     g_clear_pointer(&self->bus, g_free);
     g_clear_pointer(&self->scenario, g_free);
     g_clear_pointer(&self->truth, g_free);
+    g_clear_pointer(&self->peripheral, g_free);
 }

@@ -30,9 +30,10 @@ typedef enum {
 
 /* The command line, after the scenario filled in what it leaves open. */
 typedef struct {
-    char *bus;      /* owned; address, "session", NULL for the system bus */
-    char *scenario; /* owned */
-    char *truth;    /* owned; file name, may be NULL */
+    char *bus;        /* owned; address, "session", NULL for the system bus */
+    char *scenario;   /* owned */
+    char *truth;      /* owned; file name, may be NULL */
+    char *peripheral; /* owned; adapters of the real bluetoothd, NULL: simulate it */
     uint64_t seed;
     uint32_t n_pens;
     uint32_t n_adapters;

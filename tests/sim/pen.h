@@ -51,6 +51,8 @@ void sim_pen_tick(SimPen *self, int64_t mono_us);
 
 const char *sim_pen_get_serial(const SimPen *self);
 const char *sim_pen_get_address(const SimPen *self);
+/** A pen on a real adapter has that adapter's address, not one of its own. */
+void sim_pen_set_address(SimPen *self, const char *address);
 const char *sim_pen_get_name(const SimPen *self);
 uint8_t sim_pen_get_battery_pct(const SimPen *self);
 

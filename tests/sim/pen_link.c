@@ -20,6 +20,15 @@ sim_pen_get_address(const SimPen *self)
     return self->address;
 }
 
+void
+sim_pen_set_address(SimPen *self, const char *address)
+{
+    if (!g_str_equal(self->address, address)) {
+        g_strlcpy(self->address, address, sizeof self->address);
+        self->truth_version++;
+    }
+}
+
 const char *
 sim_pen_get_name(const SimPen *self)
 {

@@ -2,15 +2,17 @@
  * SPDX-License-Identifier: MIT */
 /*
  * pensim: virtual pens behind a simulated bluetoothd on a private bus, polkit and systemd
- * stubs beside it, and the truth of what the pens did in a file.
+ * stubs beside it; or, with --peripheral, on adapters of the real bluetoothd. The truth of
+ * what the pens did goes into a file.
  *
- * Prints READY when every name is owned and DONE when the last treatment is over. SIGTERM
- * ends it; SIGUSR1 restarts bluetoothd; SIGUSR2 turns polkit's answer; SIGHUP unplugs the
- * first adapter and, the next time, plugs it in again under another name.
+ * Prints READY when every name is owned or every pen can be found, and DONE when the last treatment
+ * is over. SIGTERM ends it; SIGUSR1 restarts bluetoothd; SIGUSR2 turns polkit's answer; SIGHUP
+ * unplugs the first adapter and, the next time, plugs it in again under another name.
  */
 #include "bluez.h"
 #include "options.h"
 #include "pen.h"
+#include "peripheral.h"
 #include "polkit.h"
 #include "systemd.h"
 
@@ -30,13 +32,15 @@ typedef struct {
     GMainLoop *loop;             /* owned */
     GPtrArray *pens;             /* owned; SimPen */
     GDBusConnection *connection; /* owned; of the stubs */
-    SimBluez *bluez;             /* owned */
+    SimPeripheral *peripheral;   /* owned; NULL with a simulated bluetoothd */
+    SimBluez *bluez;             /* owned; NULL with the real one */
     SimPolkit *polkit;           /* owned; may be NULL */
     SimSystemd *systemd;         /* owned; NULL without bluez */
     uint64_t truth_version;      /* as written */
     int64_t truth_at_us;         /* when it was written, 0 never */
     int64_t done_at_us;          /* 0: not yet */
     uint32_t n_unplugged;        /* SIGHUPs so far */
+    bool ready;                  /* said so */
 } App;
 
 static bool
@@ -98,6 +102,14 @@ say_done(App *app, int64_t now)
     (void)fflush(stdout);
 }
 
+static void
+say_ready(App *app)
+{
+    app->ready = true;
+    puts("READY");
+    (void)fflush(stdout);
+}
+
 static gboolean
 on_tick(gpointer user_data)
 {
@@ -106,7 +118,14 @@ on_tick(gpointer user_data)
     for (guint i = 0; i < app->pens->len; i++) {
         sim_pen_tick(g_ptr_array_index(app->pens, i), now);
     }
-    sim_bluez_tick(app->bluez, now);
+    if (app->peripheral != NULL) {
+        sim_peripheral_tick(app->peripheral, now);
+        if (!app->ready && sim_peripheral_is_ready(app->peripheral)) {
+            say_ready(app);
+        }
+    } else {
+        sim_bluez_tick(app->bluez, now);
+    }
     if (app->done_at_us == 0 && is_done(app)) {
         say_done(app, now);
     }
@@ -214,6 +233,10 @@ start(App *app, GError **error)
         return false;
     }
     make_pens(app);
+    if (app->options.peripheral != NULL) {
+        app->peripheral = sim_peripheral_new(&app->options, app->connection, app->pens, error);
+        return app->peripheral != NULL;
+    }
     app->bluez = sim_bluez_new(&app->options, address, app->pens);
     if (app->options.polkit != SIM_POLKIT_ABSENT) {
         app->polkit = sim_polkit_new(app->connection, app->options.polkit, error);
@@ -235,13 +258,16 @@ run(App *app)
     (void)g_signal_connect(app->connection, "closed", G_CALLBACK(on_bus_closed), app);
     (void)g_unix_signal_add(SIGTERM, on_quit, app);
     (void)g_unix_signal_add(SIGINT, on_quit, app);
-    (void)g_unix_signal_add(SIGUSR1, on_restart, app);
-    (void)g_unix_signal_add(SIGUSR2, on_toggle, app);
-    (void)g_unix_signal_add(SIGHUP, on_unplug, app);
+    if (app->bluez != NULL) {
+        (void)g_unix_signal_add(SIGUSR1, on_restart, app);
+        (void)g_unix_signal_add(SIGUSR2, on_toggle, app);
+        (void)g_unix_signal_add(SIGHUP, on_unplug, app);
+    }
     (void)g_timeout_add(TICK_MS, on_tick, app);
     write_truth(app);
-    puts("READY");
-    (void)fflush(stdout);
+    if (app->peripheral == NULL) {
+        say_ready(app);
+    }
     g_main_loop_run(app->loop);
     write_truth(app);
 }
@@ -252,6 +278,7 @@ app_clear(App *app)
     g_clear_pointer(&app->systemd, sim_systemd_free);
     g_clear_pointer(&app->polkit, sim_polkit_free);
     g_clear_pointer(&app->bluez, sim_bluez_free);
+    g_clear_pointer(&app->peripheral, sim_peripheral_free);
     g_clear_pointer(&app->pens, g_ptr_array_unref);
     g_clear_pointer(&app->loop, g_main_loop_unref);
     g_clear_object(&app->connection);
