@@ -14,6 +14,10 @@ from pathlib import Path
 RADIO = Path("/radio")
 OUT = RADIO / "out"
 
+# A boot on two idle cores without KVM; a slower one stretches every limit alike.
+USUAL_BOOT_S = 20
+SLOWEST = 4
+
 
 def put(name, text):
     """Whole or not at all, as the host looks at any moment."""
@@ -22,12 +26,15 @@ def put(name, text):
     part.rename(OUT / name)
 
 
-def run_one(name, limit_s):
+def run_one(name, limit_s, slowness):
     began = time.monotonic()
+    limit_s *= slowness
+    environment = dict(os.environ, RADIO_SLOWNESS=str(slowness), PYTHONDONTWRITEBYTECODE="1")
     log = OUT / f"{name}.log"
     with open(log, "ab") as out:
         process = subprocess.Popen([sys.executable, "-u", str(RADIO / "in/agent.py"), name], stdout=out,
-                                   stderr=out, stdin=subprocess.DEVNULL, start_new_session=True)
+                                   stderr=out, stdin=subprocess.DEVNULL, start_new_session=True,
+                                   env=environment)
         try:
             status = process.wait(limit_s)
         except subprocess.TimeoutExpired:
@@ -39,7 +46,7 @@ def run_one(name, limit_s):
         process.wait()
     text = log.read_text(errors="replace").rstrip()
     if status is None:
-        text = f"not over in {limit_s} s\n{text}"
+        text = f"not over in {limit_s:.0f} s\n{text}"
     seconds = time.monotonic() - began
     ok = status == 0
     if ok:
@@ -73,10 +80,12 @@ def main():
     resumed = (OUT / "was-cut").exists()
     journal = subprocess.Popen(["journalctl", "-b", "-f", "-n", "all", "-o", "short-monotonic", "--no-hostname"],
                                stdout=open(OUT / "journal.log", "ab"), stdin=subprocess.DEVNULL)
-    put("booted", Path("/proc/uptime").read_text())
+    uptime_s = float(Path("/proc/uptime").read_text().split()[0])
+    slowness = min(max(1.0, uptime_s / USUAL_BOOT_S), SLOWEST)
+    put("booted", f"{uptime_s}\n")
     for item in json.loads((RADIO / "in/plan.json").read_text()):
         if not (OUT / f"{item['name']}.json").exists():
-            run_one(item["name"], item["limit_s"])
+            run_one(item["name"], item["limit_s"], slowness)
     time.sleep(0.5)
     journal.terminate()
     journal.wait(5)

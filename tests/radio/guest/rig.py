@@ -5,8 +5,7 @@
 It offers what tests/bus/harness.py offers to compare.py, here on the real system bus.
 """
 import json
-import re
-import signal
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -14,7 +13,8 @@ from pathlib import Path
 from harness import Failure, Program, plain
 
 RUN = Path("/run/radio")
-PEN_SERVICE = "52797f00-bc08-4935-9e95-12fdb4ca7483"
+# Emulated seconds: a host that is busy with other things makes everything slower alike.
+SLOWNESS = float(os.environ.get("RADIO_SLOWNESS", "1"))
 
 
 class Rig:
@@ -45,6 +45,7 @@ class Rig:
 
     def run(self, *argv, timeout=30.0, user=None):
         words = [str(word) for word in argv]
+        timeout *= SLOWNESS
         try:
             return subprocess.run(words, capture_output=True, text=True, timeout=timeout, user=user,
                                   stdin=subprocess.DEVNULL, errors="replace", cwd="/")
@@ -52,6 +53,7 @@ class Rig:
             raise Failure(f"{' '.join(words)} took over {timeout:.0f} s")
 
     def wait(self, condition, timeout, what, every=0.1):
+        timeout *= SLOWNESS
         end = time.monotonic() + timeout
         while True:
             value = condition()
@@ -89,7 +91,14 @@ class Rig:
         def powered():
             found = self.adapters()
             return len(found) == n and all(a["Powered"] for a in found.values()) and found
-        return self.wait(powered, 40.0, f"{n} powered adapters", every=0.3)
+        try:
+            return self.wait(powered, 40.0, f"{n} powered adapters", every=0.3)
+        except Failure:
+            seen = {name: a["Powered"] for name, a in self.adapters().items()}
+            print(f"adapters powered: {seen}")
+            print(self.run("btmgmt", "info", timeout=10).stdout[-2000:])
+            print(self.run("dmesg").stdout[-1500:])
+            raise
 
     # Units
 
