@@ -142,3 +142,10 @@ class Rig:
 
     def ctl_json(self, *words):
         return json.loads(self.ctl_ok(*words, "--json"))
+
+    def enroll(self, index, adapter="hci0", timeout=90.0):
+        """Enrol one of pensim's pens on the gateway's adapter; seconds it took."""
+        began = time.monotonic()
+        address = self.truth()["pens"][index]["address"]
+        self.ctl_ok("enroll", address, "--adapter", adapter, timeout=timeout)
+        return time.monotonic() - began
