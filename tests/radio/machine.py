@@ -25,7 +25,8 @@ class Machine:
         self.process = None
 
     def _argv(self):
-        argv = ["nice", "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
+        # Killed with the runner, however that ends.
+        argv = ["setpriv", "--pdeathsig", "KILL", "nice", "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
                 "-m", "1024", "-display", "none", "-monitor", "none", "-no-reboot", "-nic", "none",
                 "-chardev", f"file,id=console,path={self.share}/console.log,append=on",
                 "-serial", "chardev:console",

@@ -11,6 +11,7 @@ import ast
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -111,7 +112,7 @@ def prepare(guests):
                 subprocess.run(["cp", "-a", f"{tree}/.", root / "usr/lib/modules/"], check=True)
 
 
-def lay_share(share, group):
+def lay_share(share, group, debug):
     """What the guest sees at /radio."""
     shutil.rmtree(share, ignore_errors=True)
     (share / "out").mkdir(parents=True)
@@ -119,8 +120,10 @@ def lay_share(share, group):
     for name in ("harness.py", "compare.py"):
         shutil.copy(SOURCE / "tests/bus" / name, share / "in")
     shutil.copytree(DEBS, share / "debs")
+    subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o", share / "in/relay",
+                    HERE / "relay.c"], check=True, timeout=60)
     plan = [{"name": s.name, "limit_s": s.limit_s} for s in group]
-    (share / "in/plan.json").write_text(json.dumps(plan))
+    (share / "in/plan.json").write_text(json.dumps({"scenarios": plan, "debug": debug}))
 
 
 class Report:
@@ -139,13 +142,13 @@ class Report:
             print(f"    {line}", flush=True)
 
 
-def run_boot(guest, boot, group, report, deadline):
+def run_boot(guest, boot, group, report, deadline, debug):
     """One boot of a guest with its scenarios."""
     release, kernel = GUESTS[guest]
     share = CACHE / "run" / f"{guest}-{boot}"
     base = "root" if boot == "fresh" else "pentel"
     for attempt in range(1, N_BOOTS_TRIED + 1):
-        lay_share(share, group)
+        lay_share(share, group, debug)
         # The guest's own limits stretch with its slowness and end first.
         limit_s = min(BOOT_LIMIT_S + 20 + sum(4 * s.limit_s + 5 for s in group),
                       deadline - time.monotonic())
@@ -168,6 +171,7 @@ def main():
     parser.add_argument("--guest", choices=GUESTS, action="append")
     parser.add_argument("--scenario", action="append", metavar="NAME")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--debug", action="store_true", help="penteld's debug log, and btmon's in out/")
     options = parser.parse_args()
     known = scenarios()
     if options.list:
@@ -186,13 +190,19 @@ def main():
     for guest in guests:
         here = [s for s in wanted if guest in s.guests]
         for boot in dict.fromkeys(s.boot for s in here):
-            run_boot(guest, boot, [s for s in here if s.boot == boot], report, deadline)
+            run_boot(guest, boot, [s for s in here if s.boot == boot], report, deadline, options.debug)
     if report.boots_lost:
         print(f"{report.boots_lost} boots died before their first marker and were tried again")
     print(f"{report.passed} passed, {report.failed} failed")
     return 1 if report.failed or not report.passed else 0
 
 
+def on_signal(number, frame):
+    """So that what was started is ended on the way out."""
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
     os.chdir(SOURCE)
+    signal.signal(signal.SIGTERM, on_signal)
     sys.exit(main())

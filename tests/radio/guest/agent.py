@@ -74,6 +74,17 @@ def run_scenario(name):
     return 0
 
 
+def be_verbose():
+    """For --debug: every message of penteld, and every HCI packet in out/btmon.log."""
+    folder = Path("/run/systemd/system/penteld.service.d")
+    folder.mkdir(parents=True)
+    (folder / "debug.conf").write_text("[Service]\nEnvironment=G_MESSAGES_DEBUG=all\n")
+    subprocess.run(["systemctl", "daemon-reload"], check=True)
+    subprocess.run(["systemctl", "try-restart", "penteld.service"], check=False)
+    subprocess.run(["modprobe", "bluetooth"], check=True)
+    subprocess.Popen(["btmon", "-T"], stdout=open(OUT / "btmon.log", "ab"), stdin=subprocess.DEVNULL)
+
+
 def main():
     if len(sys.argv) > 1:
         return run_scenario(sys.argv[1])
@@ -83,7 +94,10 @@ def main():
     uptime_s = float(Path("/proc/uptime").read_text().split()[0])
     slowness = min(max(1.0, uptime_s / USUAL_BOOT_S), SLOWEST)
     put("booted", f"{uptime_s}\n")
-    for item in json.loads((RADIO / "in/plan.json").read_text()):
+    plan = json.loads((RADIO / "in/plan.json").read_text())
+    if plan["debug"]:
+        be_verbose()
+    for item in plan["scenarios"]:
         if not (OUT / f"{item['name']}.json").exists():
             run_one(item["name"], item["limit_s"], slowness)
     time.sleep(0.5)

@@ -13,6 +13,7 @@ from pathlib import Path
 from harness import Failure, Program, plain
 
 RUN = Path("/run/radio")
+AIR = Path("/tmp/bt-server-bredrle")
 # Emulated seconds: a host that is busy with other things makes everything slower alike.
 SLOWNESS = float(os.environ.get("RADIO_SLOWNESS", "1"))
 
@@ -44,10 +45,11 @@ class Rig:
         return done.stdout
 
     def run(self, *argv, timeout=30.0, user=None):
-        words = [str(word) for word in argv]
+        # runuser gives the process the groups of its user, which polkit looks at.
+        words = [*(["runuser", "-u", user, "--"] if user else []), *(str(word) for word in argv)]
         timeout *= SLOWNESS
         try:
-            return subprocess.run(words, capture_output=True, text=True, timeout=timeout, user=user,
+            return subprocess.run(words, capture_output=True, text=True, timeout=timeout,
                                   stdin=subprocess.DEVNULL, errors="replace", cwd="/")
         except subprocess.TimeoutExpired:
             raise Failure(f"{' '.join(words)} took over {timeout:.0f} s")
@@ -100,6 +102,40 @@ class Rig:
             print(self.run("dmesg").stdout[-1500:])
             raise
 
+    def describe_links(self):
+        """What bluetoothd says of every device, for a failure's report."""
+        keys = ("Connected", "Paired", "ServicesResolved", "RSSI")
+        return "\n".join(f"{path} {({key: device.get(key) for key in keys})}"
+                         for path, faces in self.bluez_objects().items()
+                         for device in [faces.get("org.bluez.Device1")] if device)
+
+    def plug(self, dongle):
+        """A dongle of that name goes in; hciN it became. The first one starts their air."""
+        if not AIR.exists():
+            self.sh("modprobe", "-a", "hci_vhci", "uhid", "af_alg", "algif_hash", "algif_skcipher")
+            self.sh("systemd-run", "--quiet", "--unit=btvirt", "btvirt", "-s")
+            self.wait(AIR.exists, 10, "btvirt's socket")
+        before = set(self.adapters())
+        self.sh("systemd-run", "--quiet", "--collect", f"--unit=dongle-{dongle}", "/radio/in/relay", AIR)
+        def there():
+            new = {name for name, a in self.adapters().items() if name not in before and a["Powered"]}
+            return new and new.pop()
+        return self.wait(there, 40, f"dongle {dongle} to be powered", every=0.3)
+
+    def unplug(self, dongle):
+        self.sh("systemctl", "stop", f"dongle-{dongle}.service")
+
+    def freeze(self, dongle, frozen=True):
+        """A radio that hears nothing and answers nothing, as behind a wall."""
+        self.sh("systemctl", "kill", f"--signal={'STOP' if frozen else 'CONT'}", f"dongle-{dongle}.service")
+
+    def drop_central(self, adapter):
+        """End the link on the pen's side, of which a pulled dongle tells it nothing."""
+        for path, faces in self.bluez_objects().items():
+            device = faces.get("org.bluez.Device1", {})
+            if path.startswith(f"/org/bluez/{adapter}/") and device.get("Connected"):
+                self.run("busctl", "call", "org.bluez", path, "org.bluez.Device1", "Disconnect")
+
     # Units
 
     def show(self, unit, *properties):
@@ -123,6 +159,9 @@ class Rig:
     def truth(self):
         return json.loads(self.truth_file.read_text())
 
+    def pen_address(self, index=0):
+        return self.truth()["pens"][index]["address"]
+
     def wait_done(self, timeout):
         self.wait(lambda: self.sim.said("DONE"), timeout, "the treatments to end", every=0.3)
         return self.truth()
@@ -141,11 +180,42 @@ class Rig:
         return done.stdout
 
     def ctl_json(self, *words):
-        return json.loads(self.ctl_ok(*words, "--json"))
+        """Of a list of sessions only those of the pens that are there now: a boot is shared."""
+        shown = json.loads(self.ctl_ok(*words, "--json"))
+        if words[0] == "sessions" and self.sim is not None:
+            logs = {pen["log_id"] for pen in self.truth()["pens"]}
+            shown = [one for one in shown if (one.get("records") or {}).get("log") in logs]
+        return shown
+
+    def pens(self):
+        """Pen1 by serial, straight from the bus; empty while penteld is away."""
+        done = self.run("busctl", "--json=short", "--timeout=5", "call", "org.pentel", "/org/pentel",
+                        "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")
+        if done.returncode != 0:
+            return {}
+        objects = plain(json.loads(done.stdout)["data"][0])
+        found = [faces["org.pentel.Pen1"] for faces in objects.values() if "org.pentel.Pen1" in faces]
+        return {pen["Serial"]: pen for pen in found}
+
+    def wait_state(self, states, timeout, serial="PT-0001"):
+        """Until a pen is in one of the states; seconds it took."""
+        began = time.monotonic()
+        seen = []
+
+        def there():
+            pen = self.pens().get(serial, {})
+            if not seen or seen[-1] != (pen.get("State"), pen.get("Reason")):
+                seen.append((pen.get("State"), pen.get("Reason")))
+            return pen.get("State") in states
+        try:
+            self.wait(there, timeout, f"{serial} to be {' or '.join(states)}", every=0.2)
+        except Failure as failure:
+            raise Failure(f"{failure}; was {seen}\n{self.describe_links()}\n{self.journal('penteld', 30)}")
+        return time.monotonic() - began
 
     def enroll(self, index, adapter="hci0", timeout=90.0):
         """Enrol one of pensim's pens on the gateway's adapter; seconds it took."""
         began = time.monotonic()
-        address = self.truth()["pens"][index]["address"]
+        address = self.pen_address(index)
         self.ctl_ok("enroll", address, "--adapter", adapter, timeout=timeout)
         return time.monotonic() - began

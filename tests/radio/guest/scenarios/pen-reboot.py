@@ -1,0 +1,20 @@
+# SPDX-FileCopyrightText: The Pentel authors
+# SPDX-License-Identifier: MIT
+"""A pen loses power in the middle of its sessions"""
+
+import treatment
+from harness import Failure
+
+BOOT = "main"
+ORDER = 51
+GUESTS = ("13",)
+LIMIT_S = 240
+
+
+def run(rig):
+    treatment.begin(rig, "--reboot-every=9000", sessions=2)
+    text = treatment.end(rig)
+    n_reboots = rig.sim.out.read_text().count("lost power")
+    if n_reboots == 0:
+        raise Failure("the pen never lost power")
+    return f"{n_reboots} resets, {text}"

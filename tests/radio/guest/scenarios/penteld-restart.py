@@ -1,0 +1,20 @@
+# SPDX-FileCopyrightText: The Pentel authors
+# SPDX-License-Identifier: MIT
+"""penteld is restarted in the middle of a session"""
+
+import time
+
+import treatment
+
+BOOT = "main"
+ORDER = 22
+LIMIT_S = 180
+
+
+def run(rig):
+    treatment.begin(rig)
+    treatment.check_open(rig)
+    began = time.monotonic()
+    rig.sh("systemctl", "restart", "penteld.service")
+    back_s = treatment.back(rig, began)
+    return f"streaming {back_s:.1f} s later, {treatment.end(rig)}"
