@@ -27,7 +27,8 @@ def begin(rig, *options, sessions=1, passes=4, speed=1.5, n_pens=1, pens_on=None
                   f"--seed={seed}", "--pairing=120", "--wait-for-bond", f"--sessions={sessions}",
                   f"--passes={passes}", f"--speed={speed}", *options)
     for i, serial in enumerate(SERIALS[:n_pens]):
-        if serial not in rig.pens():
+        # A scenario that failed before must not take the others of its boot with it.
+        if rig.pens().get(serial, {}).get("State", "needs-enrol") == "needs-enrol":
             rig.enroll(i, f"hci{i}")
     for serial in SERIALS[:n_pens]:
         rig.wait_state(LINKED, 60, serial)
