@@ -10,10 +10,12 @@ import argparse
 import ast
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -112,6 +114,17 @@ def prepare(guests):
                 subprocess.run(["cp", "-a", f"{tree}/.", root / "usr/lib/modules/"], check=True)
 
 
+def repack(deb, folder, version):
+    """The same package as its next version, for upgrades."""
+    with tempfile.TemporaryDirectory() as work:
+        tree = Path(work) / "tree"
+        subprocess.run(["dpkg-deb", "--raw-extract", deb, tree], check=True)
+        control = tree / "DEBIAN/control"
+        control.write_text(re.sub(r"^Version: .*$", f"Version: {version}", control.read_text(), flags=re.M))
+        subprocess.run(["dpkg-deb", "--root-owner-group", "-Znone", "--build", tree, folder], check=True,
+                       stdout=subprocess.DEVNULL)
+
+
 def lay_share(share, group, debug):
     """What the guest sees at /radio."""
     shutil.rmtree(share, ignore_errors=True)
@@ -120,6 +133,9 @@ def lay_share(share, group, debug):
     for name in ("harness.py", "compare.py"):
         shutil.copy(SOURCE / "tests/bus" / name, share / "in")
     shutil.copytree(DEBS, share / "debs")
+    (share / "newer").mkdir()
+    for deb in DEBS.glob("penteld_*.deb"):
+        repack(deb, share / "newer", "99.0")
     subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o", share / "in/relay",
                     HERE / "relay.c"], check=True, timeout=60)
     plan = [{"name": s.name, "limit_s": s.limit_s} for s in group]
