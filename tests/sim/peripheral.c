@@ -15,6 +15,7 @@
 #define MANAGER_IFACE    "org.freedesktop.DBus.ObjectManager"
 #define PROPERTIES_IFACE "org.freedesktop.DBus.Properties"
 #define RETRY_US         500000
+#define HANG_UP_MS       5000
 
 static const char exported_xml[] =
     "<node>"
@@ -397,10 +398,30 @@ sim_peripheral_is_ready(const SimPeripheral *self)
     return true;
 }
 
+/* A pen that is switched off takes its link with it. */
+static void
+hang_up(const SimSite *self)
+{
+    g_autoptr(GVariant) reply = g_dbus_connection_call_sync(self->peripheral->connection,
+                                                            BLUEZ,
+                                                            self->device,
+                                                            DEVICE_IFACE,
+                                                            "Disconnect",
+                                                            NULL,
+                                                            NULL,
+                                                            G_DBUS_CALL_FLAGS_NO_AUTO_START,
+                                                            HANG_UP_MS,
+                                                            NULL,
+                                                            NULL);
+}
+
 static void
 site_free(gpointer data)
 {
     SimSite *self = data;
+    if (self->device != NULL) {
+        hang_up(self);
+    }
     sim_pen_link_down(self->pen);
     sim_site_unexport(self);
     g_clear_pointer(&self->value, g_byte_array_unref);

@@ -75,13 +75,18 @@ def run_scenario(name):
 
 
 def be_verbose():
-    """For --debug: every message of penteld, and every HCI packet in out/btmon.log."""
+    """For --debug: every message of penteld, bluetoothd's signals and HCI packets in out/."""
     folder = Path("/run/systemd/system/penteld.service.d")
     folder.mkdir(parents=True)
     (folder / "debug.conf").write_text("[Service]\nEnvironment=G_MESSAGES_DEBUG=all\n")
     subprocess.run(["systemctl", "daemon-reload"], check=True)
     subprocess.run(["systemctl", "try-restart", "penteld.service"], check=False)
     subprocess.run(["modprobe", "bluetooth"], check=True)
+    subprocess.Popen(["dbus-monitor", "--system", "--profile", "sender='org.bluez'"],
+                     stdout=open(OUT / "bus-profile.log", "ab"), stdin=subprocess.DEVNULL)
+    subprocess.Popen(["dbus-monitor", "--system", "type='signal',arg0='org.bluez.Device1'",
+                      "destination='org.bluez',interface='org.bluez.Device1'"],
+                     stdout=open(OUT / "bus.log", "ab"), stdin=subprocess.DEVNULL)
     subprocess.Popen(["btmon", "-T"], stdout=open(OUT / "btmon.log", "ab"), stdin=subprocess.DEVNULL)
 
 
