@@ -402,17 +402,18 @@ sim_peripheral_is_ready(const SimPeripheral *self)
 static void
 hang_up(const SimSite *self)
 {
-    g_autoptr(GVariant) reply = g_dbus_connection_call_sync(self->peripheral->connection,
-                                                            BLUEZ,
-                                                            self->device,
-                                                            DEVICE_IFACE,
-                                                            "Disconnect",
-                                                            NULL,
-                                                            NULL,
-                                                            G_DBUS_CALL_FLAGS_NO_AUTO_START,
-                                                            HANG_UP_MS,
-                                                            NULL,
-                                                            NULL);
+    GVariant *reply = g_dbus_connection_call_sync(self->peripheral->connection,
+                                                  BLUEZ,
+                                                  self->device,
+                                                  DEVICE_IFACE,
+                                                  "Disconnect",
+                                                  NULL,
+                                                  NULL,
+                                                  G_DBUS_CALL_FLAGS_NO_AUTO_START,
+                                                  HANG_UP_MS,
+                                                  NULL,
+                                                  NULL);
+    g_clear_pointer(&reply, g_variant_unref);
 }
 
 static void
