@@ -8,6 +8,9 @@
 #define SIM_PERIPHERAL_ROOT    "/org/pentel/pensim"
 #define SIM_PERIPHERAL_SERVICE "52797f00-bc08-4935-9e95-12fdb4ca7483"
 
+#define SIM_BLUEZ_NAME           "org.bluez"
+#define SIM_REAL_ADAPTER_IFACE   "org.bluez.Adapter1"
+#define SIM_REAL_DEVICE_IFACE    "org.bluez.Device1"
 #define SIM_GATT_MANAGER_IFACE   "org.bluez.GattManager1"
 #define SIM_ADVERT_MANAGER_IFACE "org.bluez.LEAdvertisingManager1"
 
@@ -102,3 +105,15 @@ void sim_site_tune(SimSite *self, int64_t mono_us);
 /** Answer pairing requests for pens in pairing mode. */
 bool sim_agent_export(SimPeripheral *self, GError **error);
 void sim_agent_register(SimPeripheral *self);
+
+/** bluetoothd said something of the adapter, or of a device on it. */
+void sim_site_adapter_changed(SimSite *self, GVariant *properties);
+void sim_site_device_changed(SimSite *self, const char *path, GVariant *properties);
+/** A device is no longer linked; NULL: whoever was. */
+void sim_site_link_down(SimSite *self, const char *device);
+/** The adapter or all of bluetoothd has gone. */
+void sim_site_forget(SimSite *self);
+
+/** Listen to bluetoothd. */
+void sim_peripheral_follow(SimPeripheral *self);
+void sim_peripheral_unfollow(SimPeripheral *self);

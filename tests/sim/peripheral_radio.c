@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define ADVERT_IFACE     "org.bluez.LEAdvertisement1"
-#define ADAPTER_IFACE    "org.bluez.Adapter1"
 #define AGENT_IFACE      "org.bluez.Agent1"
 #define PROPERTIES_IFACE "org.freedesktop.DBus.Properties"
 #define AGENT_PATH       SIM_PERIPHERAL_ROOT "/agent"
@@ -110,7 +109,7 @@ set_pairable(SimSite *self, bool pairable)
         self->adapter,
         PROPERTIES_IFACE,
         "Set",
-        g_variant_new("(ssv)", ADAPTER_IFACE, "Pairable", g_variant_new_boolean(pairable)),
+        g_variant_new("(ssv)", SIM_REAL_ADAPTER_IFACE, "Pairable", g_variant_new_boolean(pairable)),
         on_pairable_set);
 }
 
