@@ -6,6 +6,7 @@ It offers what tests/bus/harness.py offers to compare.py, here on the real syste
 """
 import json
 import os
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -144,6 +145,12 @@ class Rig:
 
     def is_active(self, unit):
         return self.run("systemctl", "is-active", "--quiet", unit).returncode == 0
+
+    def memory_kib(self, unit):
+        """Proportional set size and private dirty memory of a unit's main process."""
+        pid = self.show(unit, "MainPID")["MainPID"]
+        rows = dict(re.findall(r"^(\w+): +(\d+) kB$", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M))
+        return int(rows["Pss"]), int(rows["Private_Dirty"])
 
     def journal(self, unit, n=20):
         return self.sh("journalctl", "-b", "-u", unit, "-n", str(n), "--no-hostname", "-o", "short-monotonic")
