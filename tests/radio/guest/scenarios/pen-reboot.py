@@ -12,7 +12,7 @@ LIMIT_S = 240
 
 
 def run(rig):
-    treatment.begin(rig, "--reboot-every=9000", sessions=2)
+    treatment.begin(rig, "--reboot-every=3000", sessions=2)
     text = treatment.end(rig)
     n_reboots = rig.sim.out.read_text().count("lost power")
     if n_reboots == 0:
