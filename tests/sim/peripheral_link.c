@@ -73,7 +73,8 @@ sim_site_link_down(SimSite *self, const char *device)
     sim_pen_link_down(self->pen);
 }
 
-/* Pairing mode ends with a bond (pen-telemetry-service.md, 2.2), unless it is for ever. */
+/* Pairing mode ends with a bond (pen-telemetry-service.md, 2.2), unless it is for ever; a
+ * bond that bluetoothd had before is none of it. */
 static void
 bonded(SimSite *self, const char *device)
 {
@@ -83,7 +84,8 @@ bonded(SimSite *self, const char *device)
         return;
     }
     sim_pen_add_bond(self->pen, address);
-    if (self->peripheral->options->pairing_s >= 0) {
+    const bool is_new = self->device != NULL && g_str_equal(self->device, device);
+    if (is_new && self->peripheral->options->pairing_s >= 0) {
         sim_pen_set_pairing(self->pen, 0);
     }
 }
