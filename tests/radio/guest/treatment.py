@@ -46,8 +46,8 @@ def check_open(rig):
 
 
 def back(rig, began, serial="PT-0001", timeout=90):
-    """Until the pen streams again; seconds since began."""
-    rig.wait_state(("live",), timeout, serial)
+    """Until the pen is followed again, in a session or out of one; seconds since began."""
+    rig.wait_state(LINKED, timeout, serial)
     return time.monotonic() - began
 
 
