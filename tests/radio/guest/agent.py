@@ -74,6 +74,13 @@ def run_scenario(name):
     return 0
 
 
+def set_up_bluetoothd():
+    """On Debian 12 as the README advises (F18): BlueZ 5.66 else opens three bearers."""
+    if 'VERSION_ID="12"' in Path("/etc/os-release").read_text():
+        Path("/etc/bluetooth/main.conf").write_text(
+            "[General]\nControllerMode = le\n\n[Policy]\nAutoEnable = true\n\n[GATT]\nChannels = 1\n")
+
+
 def be_verbose():
     """For --debug: every message of penteld, bluetoothd's signals and HCI packets in out/."""
     folder = Path("/run/systemd/system/penteld.service.d")
@@ -99,6 +106,7 @@ def main():
     uptime_s = float(Path("/proc/uptime").read_text().split()[0])
     slowness = min(max(1.0, uptime_s / USUAL_BOOT_S), SLOWEST)
     put("booted", f"{uptime_s}\n")
+    set_up_bluetoothd()
     plan = json.loads((RADIO / "in/plan.json").read_text())
     if plan["debug"]:
         be_verbose()
