@@ -13,6 +13,8 @@
 
 #include <string.h>
 
+#define PROPERTIES_IFACE "org.freedesktop.DBus.Properties"
+
 #define ABANDON_TIMEOUT_MS 5000  /* the Disconnect that ends an attempt */
 #define REMOVE_TIMEOUT_MS  20000 /* of a disconnected device; connected it took 60 s (F11) */
 
@@ -206,6 +208,23 @@ judge_link_error(const DeviceOp *op, GError *error)
 }
 
 static void
+on_asked(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(GTask) task = user_data;
+    const DeviceOp *op = g_task_get_task_data(task);
+    g_autoptr(GVariant) reply = pd_bluez_call_finish(result, NULL, NULL);
+
+    if (reply != NULL && op->device->client != NULL &&
+        g_variant_is_of_type(reply, G_VARIANT_TYPE("(a{sv})"))) {
+        g_autoptr(GVariant) properties = g_variant_get_child_value(reply, 0);
+        pd_bluez_table_change(
+            op->device->client, op->device->path, PD_BLUEZ_DEVICE, properties, NULL);
+    }
+    op->device->is_linking = false;
+    g_task_return_boolean(task, TRUE);
+}
+
+static void
 on_linked(GObject *source, GAsyncResult *result, gpointer user_data)
 {
     g_autoptr(GTask) task = user_data;
@@ -215,6 +234,19 @@ on_linked(GObject *source, GAsyncResult *result, gpointer user_data)
 
     if (reply == NULL) {
         op->error = judge_link_error(op, error);
+    }
+    if (op->error == NULL && op->device->client != NULL && !op->device->connected) {
+        /* bluetoothd 5.82 does not signal Connected of a link that comes up while it
+         * starts; only asking shows it. */
+        call_device(g_steal_pointer(&task),
+                    op->device->path,
+                    PROPERTIES_IFACE,
+                    "GetAll",
+                    g_variant_new("(s)", PD_BLUEZ_DEVICE),
+                    ABANDON_TIMEOUT_MS,
+                    NULL,
+                    on_asked);
+        return;
     }
     if (op->error == NULL) {
         op->device->is_linking = false;
