@@ -108,7 +108,39 @@ on_manager_method(GDBusConnection *bus,
     g_dbus_method_invocation_return_value(invocation, g_variant_new("(a{oa{sa{sv}}})", &objects));
 }
 
-static const GDBusInterfaceVTable object_vtable = { .method_call = on_method };
+static FakeObject *
+find_object(const FakeBluez *self, const char *path, const char *interface)
+{
+    for (guint i = 0; i < self->objects->len; i++) {
+        FakeObject *object = self->objects->pdata[i];
+
+        if (strcmp(object->path, path) == 0 && strcmp(object->info->name, interface) == 0) {
+            return object;
+        }
+    }
+    g_assert_not_reached();
+}
+
+static GVariant *
+on_get_property(GDBusConnection *bus,
+                const char *sender,
+                const char *path,
+                const char *interface,
+                const char *property,
+                GError **error,
+                gpointer user_data)
+{
+    const FakeObject *object = find_object(user_data, path, interface);
+    GVariant *value = g_variant_lookup_value(object->properties, property, NULL);
+
+    if (value == NULL) {
+        g_set_error_literal(error, G_DBUS_ERROR, G_DBUS_ERROR_FAILED, "unknown");
+    }
+    return value;
+}
+
+static const GDBusInterfaceVTable object_vtable = { .method_call = on_method,
+                                                    .get_property = on_get_property };
 static const GDBusInterfaceVTable manager_vtable = { .method_call = on_manager_method };
 
 static void
@@ -175,6 +207,16 @@ fake_bluez_change(FakeBluez *self, const char *path, const char *interface, cons
          "PropertiesChanged",
          g_variant_new("(s@a{sv}as)", interface, values, NULL));
     g_variant_unref(values);
+}
+
+void
+fake_bluez_set(FakeBluez *self, const char *path, const char *interface, const char *properties)
+{
+    FakeObject *object = find_object(self, path, interface);
+
+    g_variant_unref(object->properties);
+    object->properties = g_variant_parse(G_VARIANT_TYPE_VARDICT, properties, NULL, NULL, NULL);
+    g_assert_nonnull(object->properties);
 }
 
 void

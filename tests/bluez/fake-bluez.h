@@ -34,4 +34,9 @@ void fake_bluez_change(FakeBluez *self,
                        const char *path,
                        const char *interface,
                        const char *properties);
+/** Replaces what the object has, without a signal. */
+void fake_bluez_set(FakeBluez *self,
+                    const char *path,
+                    const char *interface,
+                    const char *properties);
 void fake_bluez_answer(FakeBluez *self, const char *method, const char *answer);

@@ -300,6 +300,23 @@ test_restart(Fixture *f, gconstpointer data)
 }
 
 /* A timer that runs out ends the attempt in bluetoothd before it reports (P10). */
+/* bluetoothd 5.82 says nothing of a link that comes up while it starts; asking shows it. */
+static void
+test_connect_unsaid(Fixture *f, gconstpointer data)
+{
+    PdBluezDevice *device = get_pen(f);
+    g_autoptr(GAsyncResult) result = NULL;
+
+    fake_bluez_answer(f->fake, "Connect", "");
+    fake_bluez_set(f->fake,
+                   DEVICE,
+                   "org.bluez.Device1",
+                   "{'Address': <'C0:00:00:00:00:01'>, 'Connected': <true>}");
+    pd_bluez_device_connect_async(device, 2000, NULL, on_done, &result);
+    g_assert_true(pd_bluez_device_connect_finish(device, await(&result), NULL));
+    g_assert_true(pd_bluez_device_is_connected(device));
+}
+
 static void
 test_connect_timeout(Fixture *f, gconstpointer data)
 {
@@ -579,6 +596,7 @@ main(int argc, char **argv)
     add("/bluez/client/bonded", test_bonded);
     add("/bluez/client/removal", test_removal);
     add("/bluez/client/restart", test_restart);
+    add("/bluez/connect/unsaid", test_connect_unsaid);
     add("/bluez/connect/timeout", test_connect_timeout);
     add("/bluez/connect/cancel", test_connect_cancel);
     add("/bluez/discovery", test_discovery);
