@@ -20,7 +20,7 @@
 #define DISK_LOW_BYTES     (2ULL << 30)
 #define DISK_EMPTY_BYTES   (128ULL << 20)
 #define SERVICE_TIMEOUT_MS 5000
-#define START_BLUETOOTH    "type: systemctl start bluetooth"
+#define START_BLUETOOTH    "plug in an adapter, which starts it; else: systemctl start bluetooth"
 
 /* Membership is given at log-in, so the process may lack what the group file says. */
 static bool

@@ -16,6 +16,7 @@
 
 typedef struct {
     CtlBins bins;
+    bool has_end;  /* the line that says that all of them came */
     bool has_wall; /* the wall time of the first sample is known */
     int64_t first_wall_us;
 } Samples;
@@ -28,6 +29,7 @@ add_line(Samples *samples, char *line)
     int64_t depth_um = 0;
     bool has_contact = false;
 
+    samples->has_end = ctl_stream_is_end(line);
     if (!cli_flat_parse(line, &flat) || !cli_flat_get_int(&flat, "tick_us", &tick_us) ||
         !cli_flat_get_int(&flat, "depth_um", &depth_um) || tick_us < 0 || depth_um < 0 ||
         depth_um > UINT16_MAX) {
@@ -46,20 +48,16 @@ read_samples(Samples *samples, int fd)
 {
     CliLines lines;
     CliLinesStatus status = CLI_LINES_MORE;
-    bool has_end = false;
 
     cli_lines_init(&lines, fd);
     while (status == CLI_LINES_MORE) {
         status = cli_lines_read(&lines);
         for (char *line = cli_lines_take(&lines); line != NULL; line = cli_lines_take(&lines)) {
-            has_end = ctl_stream_is_end(line);
-            if (!has_end) {
-                add_line(samples, line);
-            }
+            add_line(samples, line);
         }
     }
     cli_lines_clear(&lines);
-    return status == CLI_LINES_END && has_end;
+    return status == CLI_LINES_END && samples->has_end;
 }
 
 /* Where the session begins, so that samples, passes and the axis share one zero. */

@@ -86,7 +86,7 @@ find_radio(GVariantBuilder *findings, PdService *service, const GPtrArray *adapt
         add_finding(findings,
                     "error",
                     "bluetoothd is not running",
-                    "install bluez, or: systemctl start bluetooth.service");
+                    "plug in an adapter, which starts it; else: systemctl start bluetooth");
         return;
     }
     for (guint i = 0; i < adapters->len; i++) {

@@ -100,6 +100,7 @@ build_in_thread(GTask *task, gpointer source, gpointer task_data, GCancellable *
                                           self->build(self->data));
     self->free_data(self->data);
     self->data = NULL;
+    g_task_return_boolean(task, TRUE);
 }
 
 void
