@@ -55,14 +55,14 @@ void pd_reader_feed(
 void pd_reader_drain(PdReader *self, uint64_t link, uint32_t token);
 
 /** End a link: what is in its sockets is still read, then they are closed. */
-void pd_reader_close_link(PdReader *self, uint64_t link);
+void pd_reader_close_link(PdReader *self, uint64_t id);
 
 /** While any link is in a hurry the thread does not coalesce. */
-void pd_reader_set_hurry(PdReader *self, uint64_t link, bool hurry);
+void pd_reader_set_hurry(PdReader *self, uint64_t id, bool hurry);
 void pd_reader_set_watched(PdReader *self, bool watched);
 
 /** Counters of an open link; NULL when it is closed. Owns: borrowed until closed. */
-const PdIntakeCounts *pd_reader_get_counts(PdReader *self, uint64_t link);
+const PdIntakeCounts *pd_reader_get_counts(PdReader *self, uint64_t id);
 
 /** Segments lost since start. Any thread. */
 uint64_t pd_reader_get_n_lost(PdReader *self);

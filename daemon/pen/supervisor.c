@@ -333,6 +333,25 @@ is_fresh(PenLinkState state)
     return state == PEN_LINK_IDLE || state == PEN_LINK_RESOLVE || state == PEN_LINK_STREAM;
 }
 
+static void
+leave_state(PdPen *self, PenLinkState before, PenLinkEvent event)
+{
+    g_debug("%s: %s -> %s (event %u)",
+            self->info->serial,
+            pen_link_state_name(before),
+            pen_link_state_name(self->state.state),
+            (unsigned)event);
+    g_clear_handle_id(&self->timer, g_source_remove);
+    if (self->state.state == PEN_LINK_IDLE) {
+        drop_connect(self);
+        pd_link_end(self);
+        set_device(self, NULL);
+    }
+    if (is_fresh(self->state.state)) {
+        g_clear_pointer(&self->detail, g_free);
+    }
+}
+
 void
 pd_pen_feed(PdPen *self, PenLinkEvent event)
 {
@@ -343,20 +362,7 @@ pd_pen_feed(PdPen *self, PenLinkEvent event)
     }
     const PenLinkStep step = pen_link_step(&self->state, event);
     if (self->state.state != before) {
-        g_debug("%s: %s -> %s (event %u)",
-                self->info->serial,
-                pen_link_state_name(before),
-                pen_link_state_name(self->state.state),
-                (unsigned)event);
-        g_clear_handle_id(&self->timer, g_source_remove);
-    }
-    if (self->state.state == PEN_LINK_IDLE && before != PEN_LINK_IDLE) {
-        drop_connect(self);
-        pd_link_end(self);
-        set_device(self, NULL);
-    }
-    if (self->state.state != before && is_fresh(self->state.state)) {
-        g_clear_pointer(&self->detail, g_free);
+        leave_state(self, before, event);
     }
     perform(self, &step);
     pd_pen_tell_changed(self);
