@@ -36,6 +36,7 @@ typedef enum {
     PD_RACP_RUNNING,  /* waiting for the response */
     PD_RACP_DRAINING, /* response seen, the sockets are being emptied */
     PD_RACP_GRACE,    /* drained, the range-end may still come */
+    PD_RACP_BUSY,     /* the pen cannot read its memory just now */
 } PdRacpState;
 
 typedef enum {

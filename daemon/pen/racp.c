@@ -23,12 +23,14 @@
 #define CODE_SUCCESS     1u
 #define CODE_BAD_OPERAND 5u
 #define CODE_NONE_FOUND  6u
+#define CODE_BUSY        10u
 #define ATT_CCC_IMPROPER 0xFDu
 #define ATT_RUNNING      0xFEu
 
 #define SILENCE_US    10000000 /* F3 */
 #define CHECK_MS      1000
 #define GRACE_MS      300 /* for a range-end that the response overtook (F3) */
+#define BUSY_MS       1000 /* profile, section 7: wait a second and ask again */
 #define HUNGRY_MS     200 /* until the store's queue is looked at again (F4) */
 #define BAD_MAX       256u
 #define DAMAGED_AFTER 3u /* identical bytes; F3 */
@@ -280,11 +282,27 @@ end_mark(PdPen *pen, uint8_t code)
     end_procedure(pen);
 }
 
+static gboolean
+on_busy_over(gpointer user_data)
+{
+    PdPen *pen = user_data;
+
+    pen->link.racp.timer = 0;
+    pen->link.racp.state = PD_RACP_IDLE;
+    pd_racp_pump(pen);
+    return G_SOURCE_REMOVE;
+}
+
 static void
 end_report(PdPen *pen, uint8_t code)
 {
     PdRacp *self = &pen->link.racp;
 
+    if (code == CODE_BUSY) {
+        self->state = PD_RACP_BUSY;
+        set_timer(pen, BUSY_MS, on_busy_over);
+        return;
+    }
     if (code != CODE_SUCCESS && code != CODE_NONE_FOUND && code != CODE_BAD_OPERAND) {
         fail(pen, "the pen refuses to report its records");
         return;

@@ -48,6 +48,7 @@ class Habits:
     lose_every: int = 0           # notifications that get lost on the gateway's side
     major: int = 1                # of the profile
     stalls: int = 0               # reports that end in the middle of a record
+    busy: int = 0                 # reports that are answered with 0x0A
     answer_first: bool = False    # an answer overtakes the reply to the write that asked
 
 
@@ -387,6 +388,9 @@ class Pen:
         bounds = self._operand(opcode, operator, operand, known)
         if bounds is None:
             return
+        if opcode != COUNT and self.habits.busy:
+            self.habits.busy -= 1
+            return self.respond(opcode, 10)
         first, last = {1: (1, U32), 2: [1] + bounds, 3: bounds + [U32], 4: bounds,
                        5: (self.oldest, self.oldest), 6: (self.newest, self.newest)}[operator]
         within = range(max(first, self.oldest), min(last, self.newest) + 1) if self.newest else ()

@@ -85,6 +85,17 @@ def last_number(world, pen):
            "last number")
 
 
+def busy(world, pen):
+    """Memory that cannot be read for three seconds: asked again, on the same link."""
+    session = play(pen, Plan(1000000, 20000, 10, depth=lambda t: 100, rate=lambda t: 1)
+                   .begin().treat(0, 400000).end(), 100000000)
+    world.enroll(pen, timeout=20)
+    settle(world, lambda: session_differences(world, pen, session, "complete", []), 10, "busy")
+    n_asked = sum(1 for what in pen.seen if what[0] == "write" and what[2][:1] == b"\x01")
+    n_links = sum(1 for what in pen.seen if what[0] == "linked")
+    assert n_asked <= 6 and n_links <= 2, f"busy: {n_asked} reports on {n_links} links"
+
+
 def windows(world, pen):
     """One long record does not make the gateway ask for the short ones one by one."""
     plan = Plan(1000000, 20000, 200, depth=wave(1, 4000, 20000), rate=lambda t: 1)
@@ -154,6 +165,7 @@ def run():
         world.do(broken, pen)
         results = list(texts(world, pen, sessions))
         assert not pen.refused, pen.refused
+    results.append(alone("busy", Habits(busy=3), busy))
     results.append(alone("windows", Habits(mtu=23), windows))
     results.append(alone("clock", Habits(), clock))
     results.append(alone("last-number", Habits(), last_number, 2**32 - 4))
