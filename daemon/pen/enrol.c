@@ -13,6 +13,7 @@
 #define TIMEOUT_MAX_S     300u
 #define RETRY_MS          500 /* after a refused pairing or a failed link */
 #define POLL_MS           100
+#define LATE_S            5       /* for a guess under way, so that no bond of it remains */
 #define UP_US             2000000 /* for bluetoothd's objects after our own start */
 
 void
@@ -357,12 +358,25 @@ on_agent(GObject *source, GAsyncResult *result, gpointer user_data)
     start_adapter(self);
 }
 
+/* A bond is being made, or taken back, only to learn who a pen is. */
+static bool
+is_guessing(const PdEnrol *self)
+{
+    return self->is_guess && self->device != NULL && self->step >= PD_ENROL_LINK &&
+           self->step <= PD_ENROL_REMOVE;
+}
+
 static gboolean
 on_timeout(gpointer user_data)
 {
     PdEnrol *self = user_data;
 
     self->timeout_id = 0;
+    if (is_guessing(self) && !self->is_late) {
+        self->is_late = true;
+        self->timeout_id = g_timeout_add_seconds(LATE_S, on_timeout, self);
+        return G_SOURCE_REMOVE;
+    }
     if (self->bonded->len > 0 && self->step < PD_ENROL_SAVE) {
         finish(self); /* on one adapter at least */
         return G_SOURCE_REMOVE;

@@ -54,6 +54,7 @@ struct PdEnrol {
     int64_t adapter_us; /* when this adapter's turn began */
     uint32_t n_dropped; /* links of a bonded device that fell */
     uint32_t n_refused; /* pairings on this adapter */
+    bool is_late;       /* the time is up, only a guess is brought to its end */
     bool is_guess;      /* nothing but the service tells that it is the pen */
     bool had_bond;      /* the device's bond is from before this window */
     bool is_linked;     /* we linked the device */

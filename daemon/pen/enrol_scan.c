@@ -60,6 +60,7 @@ choose(PdEnrol *self, PdBluezDevice *device)
     g_clear_handle_id(&self->timer_id, g_source_remove);
     self->device = pd_bluez_device_ref(device);
     self->is_guess = pd_enrol_is_search(self) && !is_named(self, device);
+    pd_enrol_note(self, device, "the time was up while it was tried");
     pd_bluez_discovery_stop_async(
         self->manager->bluez, self->scanning, NULL, on_scan_stopped, pd_enrol_ref(self));
 }
@@ -76,7 +77,7 @@ has_refused(const PdEnrol *self, const char *address)
 static bool
 is_time_to_guess(const PdEnrol *self)
 {
-    return g_get_monotonic_time() - self->adapter_us > NAMELESS_AFTER_US;
+    return !self->is_late && g_get_monotonic_time() - self->adapter_us > NAMELESS_AFTER_US;
 }
 
 /* Address of the only device that can be it, NULL = that is not known. Owns: the window's. */

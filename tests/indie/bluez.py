@@ -291,7 +291,7 @@ class Char:
         if self.busy:
             return call.fail("InProgress", "In Progress")
         self.busy = True
-        later(0.03, self._work, call, work, self.device.link)
+        later(self.device.pen.habits.answer_s, self._work, call, work, self.device.link)
 
     def _work(self, call, work, link):
         self.busy = False

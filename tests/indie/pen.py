@@ -47,6 +47,7 @@ class Habits:
     late_name: bool = False       # some advertisements hold no name
     lose_every: int = 0           # notifications that get lost on the gateway's side
     major: int = 1                # of the profile
+    answer_s: float = 0.03        # how long a request takes
     stalls: int = 0               # reports that end in the middle of a record
     busy: int = 0                 # reports that are answered with 0x0A
     answer_first: bool = False    # an answer overtakes the reply to the write that asked

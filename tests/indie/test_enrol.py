@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Enrolling pens whose name does not tell their serial, and pens that end pairing mode."""
 
+import time
+
 import wire
 from pen import Habits, Pen
 from plan import wait_until
@@ -26,6 +28,17 @@ def nothing_fits(world, other, shut):
     for word in (other.address, "XX-1", shut.address, "refuses to pair"):
         assert word in said, f"not a word of {word} in: {said}"
     assert "none was heard" not in said, said
+
+
+def late(world, other):
+    """The window ends while the wrong pen is being tried: no bond of it remains either."""
+    other.pairing, other.habits.answer_s = True, 2.4
+    done = world.ctl("enroll", "QQ-9", "--timeout", "4")
+    other.habits.answer_s = 0.03
+    assert done.returncode == TIMEOUT, done
+    assert ("bonded", world.bluez.adapters[0].address) in other.seen, "it was not tried at all"
+    time.sleep(1)
+    assert not world.do(holds_bond, world, other), "the wrong pen's bond is still there"
 
 
 def plain_name(world, wanted, other):
@@ -69,6 +82,7 @@ def run():
     with World([other, shut, wanted]) as world:
         world.start_daemon()
         wanted.here = False
+        late(world, other)
         nothing_fits(world, other, shut)
         wanted.here, shut.here = True, False
         plain_name(world, wanted, other)
