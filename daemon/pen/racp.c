@@ -29,9 +29,9 @@
 
 #define SILENCE_US    10000000 /* F3 */
 #define CHECK_MS      1000
-#define GRACE_MS      300 /* for a range-end that the response overtook (F3) */
+#define GRACE_MS      300  /* for a range-end that the response overtook (F3) */
 #define BUSY_MS       1000 /* profile, section 7: wait a second and ask again */
-#define HUNGRY_MS     200 /* until the store's queue is looked at again (F4) */
+#define HUNGRY_MS     200  /* until the store's queue is looked at again (F4) */
 #define BAD_MAX       256u
 #define DAMAGED_AFTER 3u /* identical bytes; F3 */
 #define AT_GUARD      2u
