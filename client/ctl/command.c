@@ -68,7 +68,7 @@ static const CtlOption options[] = {
     [CTL_OPTION_LIMIT] = { "limit",
                            'n',
                            "N",
-                           "at most N sessions (default 50)",
+                           "at most N sessions (default 50, with --json all)",
                            CTL_WORD_ANY,
                            NULL },
     [CTL_OPTION_ALL] = { "all", 0, NULL, "every session", CTL_WORD_ANY, NULL },

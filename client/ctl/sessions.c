@@ -12,9 +12,6 @@
 #include "lib/table.h"
 #include "lib/text.h"
 
-#include <stdio.h>
-#include <unistd.h>
-
 #define LIMIT_DEFAULT 50
 #define LIMIT_MAX     1000000000
 #define ID_DIGITS     8
@@ -89,21 +86,11 @@ append_json(GString *out, GVariant *page, bool *is_first)
     }
 }
 
-/* An array cannot say that it is not all; a person at the terminal should know. */
-static void
-say_more(const CtlPaging *paging)
-{
-    if (paging->cursor != NULL && isatty(STDERR_FILENO)) {
-        fprintf(stderr, "There are more: add --all to have every session.\n");
-    }
-}
-
 static void
 append_end(GString *out, const CtlPaging *paging, bool is_json, bool is_first)
 {
     if (is_json) {
         g_string_append(out, is_first ? "[]\n" : "]\n");
-        say_more(paging);
     } else if (is_first) {
         g_string_append(out, "No sessions.\n");
     } else if (paging->cursor != NULL) {
@@ -147,7 +134,9 @@ print_pages(CtlPaging *paging, bool is_json, const CliTerm *term)
 CtlExit
 ctl_sessions(CtlRun *run)
 {
-    guint64 limit = run->args.has[CTL_OPTION_ALL] ? G_MAXUINT64 : LIMIT_DEFAULT;
+    /* An array cannot say that it is cut, so it is all of them unless -n says otherwise. */
+    const bool is_all = run->args.has[CTL_OPTION_ALL] || run->is_json;
+    guint64 limit = is_all ? G_MAXUINT64 : LIMIT_DEFAULT;
     CtlPaging paging = { 0 };
 
     if (!ctl_args_get_number(&run->args, CTL_OPTION_LIMIT, 1, LIMIT_MAX, &limit)) {

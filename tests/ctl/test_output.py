@@ -169,6 +169,9 @@ def paging():
         ids = [one["id"] for one in bench.json("sessions", "--all")]
         same("all", [fake.ID, fake.ID_LOSSY, fake.ID_BARE], ids)
         same("titles", 1, bench.ok("sessions", "--all").count("PASSES"))
+        bench.json("sessions")
+        asked = [line for line in bench.calls() if line.startswith("ListSessions")]
+        check(", 500)" in asked[-2], f"JSON is cut without a word: {asked[-2]}")
         text = bench.ok("sessions", "-n", "2")
         check("--cursor after-40" in text, f"the way on is not said: {text}")
         same("the rest", [fake.ID_BARE],
