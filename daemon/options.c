@@ -20,6 +20,7 @@ typedef enum {
     KEY_LIFT_MS,
     KEY_MIN_CONTACT_MS,
     KEY_RSSI_FLOOR_DBM,
+    KEY_LINKS_PER_ADAPTER,
     KEY_NOTIFY,
 } Key;
 
@@ -35,6 +36,7 @@ static const struct {
     { "pass", "lift-ms", KEY_LIFT_MS, 1, 60000 },
     { "pass", "min-contact-ms", KEY_MIN_CONTACT_MS, 0, 60000 },
     { "link", "rssi-floor-dbm", KEY_RSSI_FLOOR_DBM, -127, 0 },
+    { "link", "links-per-adapter", KEY_LINKS_PER_ADAPTER, 0, 64 },
     { "link", "notify", KEY_NOTIFY, 0, 0 },
 };
 
@@ -70,6 +72,9 @@ set_number(PdOptions *self, Key which, int64_t value)
         break;
     case KEY_RSSI_FLOOR_DBM:
         self->pen.rssi_floor_dbm = (int16_t)value;
+        break;
+    case KEY_LINKS_PER_ADAPTER:
+        self->pen.links_per_adapter = (uint32_t)value;
         break;
     case KEY_NOTIFY:
         self->pen.notify_by_signal = value != 0;

@@ -138,6 +138,10 @@ on_device_changed(void *user_data, PdBluezDevice *device, uint32_t changed)
     if (pen != NULL) {
         pd_pen_on_device_changed(pen, device, changed);
     }
+    if ((changed & PD_BLUEZ_DEVICE_CHANGE_CONNECTED) != 0 &&
+        !pd_bluez_device_is_connected(device)) {
+        pd_slots_on_link_ended(self);
+    }
     if (self->enrol != NULL) {
         pd_enrol_on_device(self->enrol, device);
     }
@@ -260,6 +264,7 @@ pd_pen_manager_new(GDBusConnection *bus,
         store, config->coalesce_ms > 0 ? config->coalesce_ms : 250, on_reader_item, self);
     self->bluez = pd_bluez_client_new(bus, &bluez_listener, self);
     load_pens(self);
+    pd_slots_start(self);
     pd_time_sync_set_listener(time_sync, on_time_changed, self);
     return self;
 }
@@ -271,6 +276,8 @@ pd_pen_manager_free(PdPenManager *self)
         return;
     }
     pd_time_sync_set_listener(self->time_sync, NULL, NULL);
+    pd_slots_stop(self);
+    self->config.links_per_adapter = 0;
     if (self->enrol != NULL) {
         pd_enrol_cancel(self->enrol);
     }

@@ -50,9 +50,10 @@ typedef struct {
 } PdPenListener;
 
 typedef struct {
-    bool notify_by_signal;  /* StartNotify where AcquireNotify is refused (F26, P7) */
-    int16_t rssi_floor_dbm; /* below it an advertisement proves nothing (F11); 0 = no floor */
-    uint32_t coalesce_ms;   /* the reader's wake-ups while nobody watches; 0 = 250 */
+    bool notify_by_signal;      /* StartNotify where AcquireNotify is refused (F26, P7) */
+    int16_t rssi_floor_dbm;     /* below it an advertisement proves nothing (F11); 0 = no floor */
+    uint32_t links_per_adapter; /* that its controller holds; 0 = not known (P18) */
+    uint32_t coalesce_ms;       /* the reader's wake-ups while nobody watches; 0 = 250 */
 } PdPenConfig;
 
 #define PD_PEN_CONFIG_DEFAULT                                                                      \

@@ -112,7 +112,8 @@ pd_pen_get_state(PdPen *self)
     if (self->is_suspended) {
         return "connecting";
     }
-    if (self->state.state == PEN_LINK_IDLE && find_unbonded_adapter(self) != NULL) {
+    if (self->state.state == PEN_LINK_IDLE && !pd_pen_is_crowded_out(self) &&
+        find_unbonded_adapter(self) != NULL) {
         return "needs-enrol";
     }
     if (!pd_pen_is_streaming(self)) {
@@ -132,6 +133,12 @@ dup_idle_reason(PdPen *self)
     }
     if (!pd_bluez_client_is_up(self->manager->bluez)) {
         return g_strdup("bluetoothd is not running; the pen is connected as soon as it does");
+    }
+    if (pd_pen_is_crowded_out(self)) {
+        return g_strdup_printf(
+            "every adapter it is bonded to holds its %u links; it is linked when "
+            "one ends, and idle pens take turns",
+            self->manager->config.links_per_adapter);
     }
     const PdBluezAdapter *adapter = find_unbonded_adapter(self);
     if (adapter == NULL) {

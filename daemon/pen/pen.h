@@ -96,6 +96,7 @@ struct PdPen {
     PdLinkData link;
     int64_t connect_us;          /* when the pending Connect began */
     int64_t saved_us;            /* when last_seen was saved */
+    int64_t yielded_us;          /* CLOCK_MONOTONIC of making room for another; 0 = never */
     int64_t marked_us;           /* CLOCK_MONOTONIC of the last mark */
     uint32_t attempt;            /* changes with every link and its end */
     uint32_t durable;            /* contiguous number of progress' log */
@@ -134,6 +135,8 @@ void pd_pen_feed_because(PdPen *self, PenLinkEvent event, char *detail);
 void pd_pen_replan(PdPen *self);
 /** A usable device of this pen: bonded, its adapter on, no debris. NULL = none. Owns: borrowed. */
 PdBluezDevice *pd_pen_pick_device(PdPen *self);
+/** It has a device to use, and every such adapter holds all the links it may. */
+bool pd_pen_is_crowded_out(PdPen *self);
 /** Take PdBluezDeviceChange bits of a device with this pen's address, on any adapter. */
 void pd_pen_on_device_changed(PdPen *self, PdBluezDevice *device, uint32_t changed);
 
@@ -228,6 +231,17 @@ void pd_mark_on_durable(PdPen *pen, uint32_t contiguous);
 /* intake of what the reader tells: tail.c */
 void pd_tail_take(PdPen *pen, const PdReaderItem *item);
 
+/* slots.c */
+/** Places that other pens have on @adapter: links, and sessions that lost theirs lately. */
+uint32_t pd_slots_count_others(const PdPen *self, const char *adapter);
+/** Whether @adapter has no place for this pen now. */
+bool pd_slots_is_full(const PdPen *self, const char *adapter);
+/** A new link: false when there was no room, and it is being ended. */
+bool pd_slots_keep(PdPen *self);
+void pd_slots_on_link_ended(PdPenManager *self);
+void pd_slots_start(PdPenManager *self);
+void pd_slots_stop(PdPenManager *self);
+
 /* cure.c */
 /** Do about debris what the rules allow now; feeds ADAPTER or FAILED. */
 void pd_cure_try(PdPen *pen);
@@ -250,6 +264,7 @@ struct PdPenManager {
     PdPenListener listener;
     PdPenConfig config;
     int64_t cured_us; /* CLOCK_MONOTONIC, 0 = never */
+    guint turn_timer; /* of slots.c */
     bool watched;
 };
 

@@ -57,24 +57,6 @@ get_usable(PdPen *self, const char *adapter_address)
     return device;
 }
 
-/* Links of other pens on the adapter: spread them (P18). */
-static uint32_t
-count_links(const PdPen *self, const char *adapter_address)
-{
-    const GPtrArray *pens = self->manager->pens;
-    uint32_t n_links = 0;
-
-    for (guint i = 0; i < pens->len; i++) {
-        const PdPen *other = g_ptr_array_index(pens, i);
-
-        if (other != self && other->device != NULL && pd_bluez_device_is_connected(other->device) &&
-            g_ascii_strcasecmp(pd_bluez_device_get_adapter(other->device), adapter_address) == 0) {
-            n_links++;
-        }
-    }
-    return n_links;
-}
-
 /* Lower is better. An adapter that failed this pen three times lets the others try. */
 static uint32_t
 rate_device(const PdPen *self, const PdBluezDevice *device)
@@ -82,7 +64,7 @@ rate_device(const PdPen *self, const PdBluezDevice *device)
     const char *adapter = pd_bluez_device_get_adapter(device);
     const bool has_failed = self->state.n_failed >= FAILURES_PER_ADAPTER && self->device == device;
 
-    return count_links(self, adapter) + (has_failed ? FAILED_PENALTY : 0);
+    return pd_slots_count_others(self, adapter) + (has_failed ? FAILED_PENALTY : 0);
 }
 
 PdBluezDevice *
@@ -100,6 +82,9 @@ pd_pen_pick_device(PdPen *self)
         if (pd_bluez_device_is_connected(device)) {
             return device; /* P17 */
         }
+        if (pd_slots_is_full(self, *adapter)) {
+            continue;
+        }
         const uint32_t rate = rate_device(self, device);
         if (best == NULL || rate < best_rate) {
             best = device;
@@ -107,6 +92,22 @@ pd_pen_pick_device(PdPen *self)
         }
     }
     return best;
+}
+
+bool
+pd_pen_is_crowded_out(PdPen *self)
+{
+    bool any = false;
+
+    for (char **adapter = self->info->adapters; adapter != NULL && *adapter != NULL; adapter++) {
+        const bool is_usable = get_usable(self, *adapter) != NULL;
+
+        if (is_usable && !pd_slots_is_full(self, *adapter)) {
+            return false;
+        }
+        any = any || is_usable;
+    }
+    return any;
 }
 
 static void
@@ -198,6 +199,9 @@ on_connected(GObject *source, GAsyncResult *result, gpointer user_data)
     if (done) {
         self->link.is_ours = !self->found_linked || self->inherits_link;
         self->inherits_link = false;
+        if (!pd_slots_keep(self)) {
+            return;
+        }
         pd_pen_feed(self,
                     pd_bluez_device_is_connected(self->device) ? PEN_LINK_EV_CONNECTED
                                                                : PEN_LINK_EV_ABORTED);

@@ -397,6 +397,58 @@ test_scan_lets_in(void)
     g_clear_error(&ended.error);
 }
 
+static bool
+is_one_linked(Rig *rig, const void *user_data)
+{
+    const bool first = rig_is_state(rig, "PT-0001", "connected");
+    const bool second = rig_is_state(rig, "PT-0002", "connected");
+
+    return first != second;
+}
+
+static const char *
+get_waiting(Rig *rig)
+{
+    return rig_is_state(rig, "PT-0001", "connected") ? "PT-0002" : "PT-0001";
+}
+
+static bool
+is_connected(Rig *rig, const void *user_data)
+{
+    return rig_is_state(rig, user_data, "connected");
+}
+
+/* P18: an adapter with one place; who waits is told why, and idle pens take turns. */
+static void
+test_slots(void)
+{
+    const PdPenConfig one_link = { .links_per_adapter = 1, .coalesce_ms = 100 };
+    g_autoptr(Rig) rig =
+        rig_new(SCENARIO_USUAL "--pens=2 --speed=20 --sessions=1 --passes=2 --linger=-1");
+    PdPenStatus status;
+
+    rig_start_manager(rig, NULL);
+    scenario_enroll(rig, 2);
+    rig_wait(rig, scenario_is_over, NULL, 50000, "the treatments to end");
+    rig_wait(rig, rig_is_settled, NULL, 20000, "every number to be settled");
+    rig_stop_manager(rig);
+    rig_idle(rig, 500);
+    rig_start_manager(rig, &one_link);
+    rig_wait(rig, is_one_linked, NULL, 20000, "one pen to be linked");
+    rig_idle(rig, 5000);
+    g_assert_true(is_one_linked(rig, NULL));
+    const char *waiting = get_waiting(rig);
+    g_assert_true(pd_pen_manager_get(rig->manager, waiting, &status));
+    g_assert_nonnull(strstr(status.reason, "holds its 1 links"));
+    rig_wait(rig, is_connected, waiting, 60000, "the idle pen to make room");
+    g_assert_true(is_one_linked(rig, NULL));
+    const char *other = get_waiting(rig);
+    g_autoptr(GError) error = NULL;
+    g_assert_true(rig_forget(rig, waiting, false, &error));
+    g_assert_no_error(error);
+    rig_wait(rig, is_connected, other, 15000, "the place of a forgotten pen to be taken");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -413,5 +465,6 @@ main(int argc, char **argv)
     g_test_add_func("/manager/restart", test_restart);
     g_test_add_func("/manager/power", test_power);
     g_test_add_func("/manager/scan-lets-in", test_scan_lets_in);
+    g_test_add_func("/manager/slots", test_slots);
     return g_test_run();
 }

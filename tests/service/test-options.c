@@ -75,7 +75,7 @@ test_right(void)
 {
     g_autofree char *name = write_file("# all of them\n[store]\ncommit-ms = 250\ncommit-records=8\n"
                                        "[pass]\nlift-ms=700\nmin-contact-ms=0\n"
-                                       "[link]\nnotify=start\nrssi-floor-dbm=-75\n");
+                                       "[link]\nnotify=start\nrssi-floor-dbm=-75\nlinks-per-adapter=5\n");
     g_autofree char *line = g_strdup_printf("penteld --state-dir /x --config %s", name);
     g_autoptr(GError) error = NULL;
     PdOptions options;
@@ -89,6 +89,7 @@ test_right(void)
     g_assert_cmpuint(options.store.fold.min_contact_us, ==, 0);
     g_assert_true(options.pen.notify_by_signal);
     g_assert_cmpint(options.pen.rssi_floor_dbm, ==, -75);
+    g_assert_cmpuint(options.pen.links_per_adapter, ==, 5);
     pd_options_clear(&options);
     g_unlink(name);
 }
