@@ -73,9 +73,10 @@ parse(PdOptions *options, const char *line, GError **error)
 static void
 test_right(void)
 {
-    g_autofree char *name = write_file("# all of them\n[store]\ncommit-ms = 250\ncommit-records=8\n"
-                                       "[pass]\nlift-ms=700\nmin-contact-ms=0\n"
-                                       "[link]\nnotify=start\nrssi-floor-dbm=-75\nlinks-per-adapter=5\n");
+    g_autofree char *name =
+        write_file("# all of them\n[store]\ncommit-ms = 250\ncommit-records=8\n"
+                   "[pass]\nlift-ms=700\nmin-contact-ms=0\n"
+                   "[link]\nnotify=start\nrssi-floor-dbm=-75\nlinks-per-adapter=5\n");
     g_autofree char *line = g_strdup_printf("penteld --state-dir /x --config %s", name);
     g_autoptr(GError) error = NULL;
     PdOptions options;
