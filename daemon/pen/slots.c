@@ -8,7 +8,7 @@
 #include "pen/pen.h"
 
 #define TURN_S         10
-#define TURN_US        (INT64_C(10) * G_USEC_PER_SEC)
+#define YIELD_US       (INT64_C(5) * G_USEC_PER_SEC)   /* over before the next turn */
 #define IDLE_US        (INT64_C(30) * G_USEC_PER_SEC)  /* a link this old has told its news */
 #define RESERVATION_US (INT64_C(600) * G_USEC_PER_SEC) /* a pen that stays away lost its place */
 
@@ -51,7 +51,7 @@ pd_slots_is_full(const PdPen *self, const char *adapter)
         return false;
     }
     /* Who has just made room lets the others in first. */
-    if (self->yielded_us != 0 && g_get_monotonic_time() - self->yielded_us < TURN_US) {
+    if (self->yielded_us != 0 && g_get_monotonic_time() - self->yielded_us < YIELD_US) {
         return true;
     }
     return pd_slots_count_others(self, adapter) >= limit;
