@@ -15,7 +15,7 @@ from harness import Failure, Program, plain
 
 RUN = Path("/run/radio")
 AIR = Path("/tmp/bt-server-bredrle")
-N_AIRS_TRIED = 3
+N_PLUGS_TRIED = 3
 # Emulated seconds: a host that is busy with other things makes everything slower alike.
 SLOWNESS = float(os.environ.get("RADIO_SLOWNESS", "1"))
 
@@ -87,28 +87,14 @@ class Rig:
         return {path.rsplit("/", 1)[1]: faces["org.bluez.Adapter1"]
                 for path, faces in self.bluez_objects().items() if "org.bluez.Adapter1" in faces}
 
-    def air(self, *options):
-        """Start btvirt; ahead of the rest, as the kernel waits two seconds for a reset."""
-        self.sh("modprobe", "-a", "hci_vhci", "uhid", "af_alg", "algif_hash", "algif_skcipher")
-        self.sh("systemd-run", "--quiet", "--collect", "--unit=btvirt", "--property=Nice=-15", "btvirt", *options)
-
     def powered(self, n):
         found = self.adapters()
         return len(found) == n and all(a["Powered"] for a in found.values()) and found
 
     def controllers(self, n):
         """n virtual controllers that hear each other, up and powered; made once per boot."""
-        if self.is_active("btvirt"):
-            return self.wait(lambda: self.powered(n), 20, f"{n} powered adapters", every=0.3)
-        for _ in range(N_AIRS_TRIED):
-            self.air(f"-l{n}")
-            try:
-                return self.wait(lambda: self.powered(n), 20, f"{n} powered adapters", every=0.3)
-            except Failure as failure:
-                # A reset that timed out on a busy host: the controllers are no part of the test.
-                print(f"{failure}: {sorted(self.adapters())}; new controllers")
-                self.sh("systemctl", "stop", "btvirt")
-        raise Failure(f"{n} controllers could not be made")
+        self.dongles(*(f"pad-{i}" for i in range(n)))
+        return self.wait(lambda: self.powered(n), 20, f"{n} powered adapters", every=0.3)
 
     def describe_links(self):
         """What bluetoothd says of every device, for a failure's report."""
@@ -117,20 +103,50 @@ class Rig:
                          for path, faces in self.bluez_objects().items()
                          for device in [faces.get("org.bluez.Device1")] if device)
 
+    def air(self):
+        """What the dongles share; ahead of the rest, as the kernel waits two seconds for a reset."""
+        if AIR.exists():
+            return
+        self.sh("modprobe", "-a", "hci_vhci", "uhid", "af_alg", "algif_hash", "algif_skcipher")
+        self.sh("systemd-run", "--quiet", "--collect", "--unit=btvirt", "--property=Nice=-15", "btvirt", "-s")
+        self.wait(AIR.exists, 10, "btvirt's socket")
+
     def plug(self, dongle):
-        """A dongle of that name goes in; hciN it became. The first one starts their air."""
-        if not AIR.exists():
-            self.air("-s")
-            self.wait(AIR.exists, 10, "btvirt's socket")
+        """A dongle of that name goes in; hciN it became."""
+        self.air()
         before = set(self.adapters())
-        self.sh("systemd-run", "--quiet", "--collect", f"--unit=dongle-{dongle}", "--property=Nice=-15",
-                "/radio/in/relay", AIR)
+
         def there():
             new = {name for name, a in self.adapters().items() if name not in before and a["Powered"]}
             return new and new.pop()
-        return self.wait(there, 40, f"dongle {dongle} to be powered", every=0.3)
+        for _ in range(N_PLUGS_TRIED):
+            self.sh("systemd-run", "--quiet", "--collect", f"--unit=dongle-{dongle}", "--property=Nice=-15",
+                    "/radio/in/relay", AIR)
+            try:
+                name = self.wait(there, 20, f"dongle {dongle} to be powered", every=0.3)
+            except Failure as failure:
+                # A reset that timed out on a busy host: the controllers are no part of the test.
+                print(f"{failure}: {sorted(self.adapters())}; plugged again")
+                self.unplug(dongle)
+                continue
+            (RUN / f"dongle-{dongle}").write_text(name)
+            return name
+        raise Failure(f"dongle {dongle} was never powered")
+
+    def dongles(self, *wanted):
+        """Exactly these dongles plugged in, whatever was before; the hciN of each."""
+        for path in sorted(RUN.glob("dongle-*")):
+            dongle = path.name.removeprefix("dongle-")
+            if dongle not in wanted:
+                self.unplug(dongle)
+        return [self.name_of(dongle) if (RUN / f"dongle-{dongle}").exists() else self.plug(dongle)
+                for dongle in wanted]
+
+    def name_of(self, dongle):
+        return (RUN / f"dongle-{dongle}").read_text()
 
     def unplug(self, dongle):
+        (RUN / f"dongle-{dongle}").unlink(missing_ok=True)
         self.sh("systemctl", "stop", f"dongle-{dongle}.service")
 
     def freeze(self, dongle, frozen=True):

@@ -16,7 +16,8 @@ LINKED = ("live", "backfill", "connected")
 SERIALS = ("PT-0001", "PT-0002")
 
 
-def begin(rig, *options, sessions=1, passes=4, speed=1.5, n_pens=1, pens_on=None):
+def begin(rig, *options, sessions=1, passes=4, speed=1.5, n_pens=1, pens_on=None,
+          gateway=None):
     """Pens enrolled and streaming, with a session under way on each."""
     if pens_on is None:
         rig.controllers(4)
@@ -29,7 +30,7 @@ def begin(rig, *options, sessions=1, passes=4, speed=1.5, n_pens=1, pens_on=None
     for i, serial in enumerate(SERIALS[:n_pens]):
         # A scenario that failed before must not take the others of its boot with it.
         if rig.pens().get(serial, {}).get("State", "needs-enrol") == "needs-enrol":
-            rig.enroll(i, f"hci{i}")
+            rig.enroll(i, gateway or f"hci{i}")
     for serial in SERIALS[:n_pens]:
         rig.wait_state(LINKED, 60, serial)
     rig.wait(lambda: n_begun(rig) >= n_pens, 30, "sessions to begin")

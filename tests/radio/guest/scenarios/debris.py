@@ -15,7 +15,7 @@ LIMIT_S = 300
 CHRC = "org.bluez.GattCharacteristic1"
 
 
-def wedge(rig, central):
+def wedge(rig, central, pen):
     """The pen falls silent between the request for notifications and its answer."""
     from gi.repository import GLib
     central.connect()
@@ -28,18 +28,17 @@ def wedge(rig, central):
     central.call(central.device, "org.bluez.Device1", "Disconnect")
     rig.freeze("pen", False)
     rig.wait(lambda: not central.property("Connected"), 20, "the link to fall")
-    rig.drop_central("hci1")
+    rig.drop_central(pen)
 
 
 def run(rig):
-    treatment.begin(rig, pens_on=["hci1"], passes=8)
-    device = next(path for path, faces in rig.bluez_objects().items()
-                  if path.startswith("/org/bluez/hci0/") and faces.get("org.bluez.Device1", {}).get("Connected"))
+    gateway, pen = rig.dongles("gateway", "pen")
+    treatment.begin(rig, pens_on=[pen], gateway=gateway, passes=8)
     rig.sh("systemctl", "stop", "penteld.service")
-    central = Central(rig, "hci0")
-    central.device = device
+    central = Central(rig, gateway)
+    central.device = f"{central.adapter}/dev_{rig.pen_address().replace(':', '_')}"
     rig.wait(lambda: not central.property("Connected"), 20, "penteld to let go of the link")
-    wedge(rig, central)
+    wedge(rig, central, pen)
     before = rig.show("bluetooth.service", "MainPID")
     began = time.monotonic()
     rig.sh("systemctl", "start", "penteld.service")

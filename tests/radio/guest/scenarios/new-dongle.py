@@ -14,10 +14,10 @@ LIMIT_S = 300
 
 
 def run(rig):
-    treatment.begin(rig, "--pairing=-1", pens_on=["hci1"], passes=10)
-    for dongle in ("gateway", "second"):
-        rig.unplug(dongle)
-    rig.drop_central("hci1")
+    gateway, pen = rig.dongles("gateway", "pen")
+    treatment.begin(rig, "--pairing=-1", pens_on=[pen], gateway=gateway, passes=10)
+    rig.unplug("gateway")
+    rig.drop_central(pen)
     third = rig.plug("third")
     rig.wait_state(("needs-enrol",), 60)
     reason = rig.pens()["PT-0001"]["Reason"]

@@ -14,9 +14,8 @@ AWAY_S = 4
 
 
 def run(rig):
-    gateway = rig.plug("gateway")
-    pen = rig.plug("pen")
-    treatment.begin(rig, pens_on=[pen], passes=6)
+    gateway, pen = rig.dongles("gateway", "pen")
+    treatment.begin(rig, pens_on=[pen], gateway=gateway, passes=6)
     treatment.check_open(rig)
     rig.unplug("gateway")
     rig.wait_state(("no-adapter", "needs-enrol"), 20)

@@ -5,7 +5,6 @@
 import time
 
 import treatment
-from harness import Failure
 
 BOOT = "plug"
 ORDER = 2
@@ -14,18 +13,16 @@ LIMIT_S = 240
 
 
 def run(rig):
-    names = rig.adapters()
-    if set(names) != {"hci0", "hci1"}:
-        raise Failure(f"the boot's first scenario left {sorted(names)}")
-    second = rig.plug("second")
-    treatment.begin(rig, "--pairing=-1", pens_on=["hci1"], passes=8)
+    gateway, pen, second = rig.dongles("gateway", "pen", "second")
+    address = rig.adapters()[gateway]["Address"]
+    treatment.begin(rig, "--pairing=-1", pens_on=[pen], gateway=gateway, passes=8)
     rig.ctl_ok("enroll", rig.pen_address(), "--adapter", second, timeout=90)
     rig.wait_state(("live",), 60)
     treatment.check_open(rig)
     before = rig.pens()["PT-0001"]["Adapter"]
     began = time.monotonic()
-    rig.unplug("gateway" if before == names["hci0"]["Address"] else "second")
-    rig.drop_central("hci1")
+    rig.unplug("gateway" if before == address else "second")
+    rig.drop_central(pen)
     rig.wait(lambda: rig.pens().get("PT-0001", {}).get("Adapter") not in ("", before), 90,
              "the other adapter to take the pen")
     back_s = treatment.back(rig, began)
