@@ -29,6 +29,8 @@ def wedge(rig, central, pen):
     rig.freeze("pen", False)
     rig.wait(lambda: not central.property("Connected"), 20, "the link to fall")
     rig.drop_central(pen)
+    # What the dead subscription looks like without a link, to whoever starts only now.
+    return rig.bluez_objects()[path][CHRC].get("NotifyAcquired")
 
 
 def run(rig):
@@ -38,7 +40,7 @@ def run(rig):
     central = Central(rig, gateway)
     central.device = f"{central.adapter}/dev_{rig.pen_address().replace(':', '_')}"
     rig.wait(lambda: not central.property("Connected"), 20, "penteld to let go of the link")
-    wedge(rig, central, pen)
+    acquired = wedge(rig, central, pen)
     before = rig.show("bluetooth.service", "MainPID")
     began = time.monotonic()
     rig.sh("systemctl", "start", "penteld.service")
@@ -46,4 +48,5 @@ def run(rig):
              "penteld to restart bluetooth.service", every=0.5)
     cured_s = time.monotonic() - began
     back_s = treatment.back(rig, began)
-    return f"bluetoothd restarted {cured_s:.1f} s, streaming {back_s:.1f} s after the start, {treatment.end(rig)}"
+    return (f"NotifyAcquired stayed {acquired}; bluetoothd restarted {cured_s:.1f} s, streaming {back_s:.1f} s "
+            f"after the start, {treatment.end(rig)}")
