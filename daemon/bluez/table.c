@@ -216,6 +216,8 @@ add_char(PdBluezClient *self, const char *path, GVariant *properties)
     chr->client = self;
     g_hash_table_replace(self->chars, chr->path, chr);
     PdBluezDevice *device = pd_bluez_table_get_char_device(self, chr);
+    /* With no link nobody can hold it: debris shows as held (F1). */
+    chr->notify_acquired = chr->notify_acquired && device != NULL && device->connected;
     if (device != NULL) {
         tell_device(self, device, PD_BLUEZ_DEVICE_CHANGE_GATT);
     }
@@ -302,7 +304,8 @@ change_device(PdBluezClient *self,
 {
     const uint32_t changed = pd_bluez_device_apply(device, properties, invalidated);
 
-    if ((changed & PD_BLUEZ_DEVICE_CHANGE_CONNECTED) != 0 && !device->connected) {
+    /* When one begins, too: what debris showed before is no holder's (F1). */
+    if ((changed & PD_BLUEZ_DEVICE_CHANGE_CONNECTED) != 0) {
         end_link(self, device);
     }
     tell_device(self, device, changed);

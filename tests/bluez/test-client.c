@@ -464,6 +464,25 @@ test_acquire_debris(Fixture *f, gconstpointer data)
     g_assert_null(strstr(f->fake->calls->str, "RemoveDevice"));
 }
 
+/* Debris from before we came is shown as held, and no link is there (F1). */
+static void
+test_acquire_old_debris(Fixture *f, gconstpointer data)
+{
+    GError *error = NULL;
+
+    fake_bluez_remove(f->fake, CHAR);
+    fake_bluez_add(f->fake,
+                   CHAR,
+                   &org_bluez_gatt_characteristic1_interface,
+                   "{'UUID': <'52797f02-bc08-4935-9e95-12fdb4ca7483'>, 'NotifyAcquired': <true>, "
+                   "'Service': <objectpath '" DEVICE "/service0010'>}");
+    link_up(f);
+    fake_bluez_answer(f->fake, "AcquireNotify", "org.bluez.Error.NotPermitted|Notify acquired");
+    g_assert_cmpint(acquire(f, &error), ==, -1);
+    g_assert_error(error, PD_ERROR, PD_ERROR_BLUEZ_STUCK);
+    g_clear_error(&error);
+}
+
 static void
 test_acquire_unanswered(Fixture *f, gconstpointer data)
 {
@@ -603,6 +622,7 @@ main(int argc, char **argv)
     add("/bluez/acquire/fd", test_acquire);
     add("/bluez/acquire/in-use", test_acquire_in_use);
     add("/bluez/acquire/debris", test_acquire_debris);
+    add("/bluez/acquire/old-debris", test_acquire_old_debris);
     add("/bluez/acquire/unanswered", test_acquire_unanswered);
     add("/bluez/read-write", test_read_write);
     add("/bluez/start-notify", test_start_notify);
