@@ -446,7 +446,7 @@ test_slots(void)
     g_autoptr(GError) error = NULL;
     g_assert_true(rig_forget(rig, waiting, false, &error));
     g_assert_no_error(error);
-    rig_wait(rig, is_connected, other, 15000, "the place of a forgotten pen to be taken");
+    rig_wait(rig, is_connected, other, 25000, "the place of a forgotten pen to be taken");
 }
 
 int
