@@ -58,7 +58,7 @@ pd_link_end(PdPen *pen)
     tell_link(pen, false);
     g_clear_handle_id(&pen->link.tick_timer, g_source_remove);
     if (pen->link.epoch != 0) {
-        pen->n_malformed_before = pd_pen_get_n_unread(pen);
+        pen->n_malformed_before = pd_pen_get_n_malformed_on_air(pen);
         pd_reader_close_link(pen->manager->reader, pen->link.epoch);
     }
     pd_racp_clear(&pen->link.racp);

@@ -64,7 +64,7 @@ pd_pen_is_in_session(PdPen *self)
 }
 
 uint32_t
-pd_pen_get_n_unread(PdPen *self)
+pd_pen_get_n_malformed_on_air(PdPen *self)
 {
     const PdIntakeCounts *counts =
         self->manager != NULL && self->link.epoch != 0
@@ -80,7 +80,7 @@ pd_pen_get_n_malformed(PdPen *self)
     const uint32_t n_faulty =
         self->manager != NULL ? pd_store_get_n_faulty(self->manager->store, self->info->log_id) : 0;
 
-    return pd_pen_get_n_unread(self) + n_faulty;
+    return pd_pen_get_n_malformed_on_air(self) + n_faulty;
 }
 
 /* Missing numbers that a report has to bring; live gaps of a moment are none. */

@@ -159,7 +159,7 @@ bool pd_pen_is_streaming(const PdPen *self);
 /** A session is open as far as records tell, linked or not. */
 bool pd_pen_is_in_session(PdPen *self);
 /** Of what was malformed since start, on all links, the part that never reached the store. */
-uint32_t pd_pen_get_n_unread(PdPen *self);
+uint32_t pd_pen_get_n_malformed_on_air(PdPen *self);
 /** What was malformed since start, on all links and in the store. */
 uint32_t pd_pen_get_n_malformed(PdPen *self);
 /** As Pen1.State. Owns: static. */
