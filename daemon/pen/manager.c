@@ -443,6 +443,15 @@ pd_pen_manager_forget_async(PdPenManager *self,
                                 n_unread);
         return;
     }
+    if (pd_pen_is_in_session(pen) && !force) {
+        g_task_return_new_error(task,
+                                PD_ERROR,
+                                PD_ERROR_UNREAD_RECORDS,
+                                "%s is in a session, what it records from now on would not be "
+                                "stored here; end the session, or use --force",
+                                serial);
+        return;
+    }
     pd_store_forget_pen_async(self->store,
                               serial,
                               (uint32_t)MIN(n_unread, UINT32_MAX),

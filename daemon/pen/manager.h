@@ -107,7 +107,7 @@ void pd_pen_manager_enroll_async(PdPenManager *self,
                                  gpointer user_data);
 char *pd_pen_manager_enroll_finish(PdPenManager *self, GAsyncResult *result, GError **error);
 
-/** Forget a pen. Errors: PD_ERROR_UNREAD_RECORDS unless @force; NOT_FOUND. */
+/** Forget a pen. Errors: PD_ERROR_UNREAD_RECORDS (also in a session) unless @force; NOT_FOUND. */
 void pd_pen_manager_forget_async(PdPenManager *self,
                                  const char *serial,
                                  bool force,

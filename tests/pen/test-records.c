@@ -125,6 +125,12 @@ test_away(void)
     rig_wait(rig, rig_is_settled, NULL, 20000, "every number to be settled");
 }
 
+static bool
+is_live(Rig *rig, const void *user_data)
+{
+    return rig_is_state(rig, "PT-0001", "live");
+}
+
 static void
 test_forget(void)
 {
@@ -136,6 +142,10 @@ test_forget(void)
     g_assert_error(error, PD_ERROR, PD_ERROR_NOT_FOUND);
     g_clear_error(&error);
     scenario_enroll(rig, 1);
+    rig_wait(rig, is_live, NULL, 20000, "a session");
+    g_assert_false(rig_forget(rig, "PT-0001", false, &error));
+    g_assert_error(error, PD_ERROR, PD_ERROR_UNREAD_RECORDS);
+    g_clear_error(&error);
     rig_wait(rig, scenario_is_over, NULL, 50000, "the treatment to end");
     rig_wait(rig, rig_is_settled, NULL, 20000, "every number to be settled");
     g_assert_true(rig_forget(rig, "PT-0001", false, &error));
