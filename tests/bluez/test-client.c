@@ -532,6 +532,9 @@ test_start_notify(Fixture *f, gconstpointer data)
     link_up(f);
     fake_bluez_answer(f->fake, "StartNotify", "");
     fake_bluez_change(f->fake, CHAR, gatt, "{'Value': <[byte 0x01]>}");
+    fake_bluez_change(f->fake, DEVICE, "org.bluez.Device1", "{'RSSI': <int16 -2>}");
+    wait_for(f->events, "~8;");
+    g_string_truncate(f->events, 0);
     pd_bluez_char_start_notify_async(device, &live, NULL, on_done, &result);
     g_assert_true(pd_bluez_char_start_notify_finish(device, await(&result), NULL));
     fake_bluez_change(f->fake, CHAR, gatt, "{'Value': <@ay []>}");
