@@ -191,10 +191,7 @@ do_follow_live(PdServiceRequest *request)
         return;
     }
     if (pen[0] != '\0' && !pd_pen_manager_get(self->service->pens, pen, &status)) {
-        pd_service_request_fail_with(self,
-                                     PD_ERROR_NOT_FOUND,
-                                     "no pen with serial '%s' is enrolled; pass \"\" for all",
-                                     pen);
+        pd_service_request_fail_with(self, PD_ERROR_NOT_FOUND, "no pen %s is enrolled", pen);
         return;
     }
     if (!take_place(self)) {
