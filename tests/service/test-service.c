@@ -244,7 +244,7 @@ test_refusals(Fixture *self, gconstpointer data)
         { "Log1.StreamSession", "('x', 'raw')", bad, "not a session id" },
         { "Log1.StreamSession", "('%s', 'xml')", bad, "pass \"raw\" or \"jsonl\"" },
         { "Log1.StreamSession", "('%s', 'raw')", "NotFound", "" },
-        { "Log1.FollowLive", "('PT-9',)", "NotFound", "'PT-9'" },
+        { "Log1.FollowLive", "('PT-9',)", "NotFound", "pen PT-9" },
         { "Log1.Annotate", "('%s', @a{sv} {})", bad, "nothing to say" },
         { "Log1.Annotate", "('%s', {'pass': <uint32 1>})", bad, "'zone'" },
         { "Log1.Annotate", "('%s', {'close': <''>})", bad, "'close' is empty" },
