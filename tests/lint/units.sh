@@ -38,6 +38,20 @@ exposure() {
     systemd-analyze security --offline=true --no-pager --threshold=3 "$1"
 }
 
+# What is rated and not had must have its reason in the unit.
+reasons() {
+    local mark
+    systemd-analyze security --offline=true --no-pager --json=short "$1" > "$dir/rated" || true
+    python3 -c 'import json, sys
+for row in json.load(open(sys.argv[1])):
+    if row["set"] is False:
+        print(row["name"])' "$dir/rated" > "$dir/marked"
+    [ -s "$dir/marked" ] || { echo "nothing was rated"; return 1; }
+    while read -r mark; do
+        grep -qF "#   $mark " "$1" || { echo "no reason for $mark"; return 1; }
+    done < "$dir/marked"
+}
+
 case $check in
 verify)
     need systemd-analyze
@@ -52,6 +66,14 @@ exposure)
     exposure "$dir/penteld.service" | tail -n 1
     grep -v '^\(CapabilityBoundingSet\|SystemCallFilter\|PrivateNetwork\)=' "$dir/penteld.service" > "$dir/open.service"
     must_fail exposure "$dir/open.service"
+    ;;
+reasons)
+    need systemd-analyze
+    need python3
+    runnable
+    reasons "$dir/penteld.service"
+    grep -v '^LockPersonality=' "$dir/penteld.service" > "$dir/open.service"
+    must_fail reasons "$dir/open.service"
     ;;
 udev)
     need udevadm
