@@ -418,9 +418,9 @@ pd_enrol_on_service_down(PdEnrol *self)
 }
 
 void
-pd_enrol_cancel(PdEnrol *self)
+pd_enrol_cancel(PdEnrol *self, const char *why)
 {
-    pd_enrol_fail(self, g_error_new(G_IO_ERROR, G_IO_ERROR_CANCELLED, "penteld is stopping"));
+    pd_enrol_fail(self, g_error_new_literal(G_IO_ERROR, G_IO_ERROR_CANCELLED, why));
 }
 
 static GError *
@@ -513,6 +513,10 @@ pd_pen_manager_enroll_async(PdPenManager *self,
     g_task_set_source_tag(task, pd_pen_manager_enroll_async);
     if (self->enrol != NULL) {
         g_task_return_new_error(task, PD_ERROR, PD_ERROR_BUSY, "another pen is being enrolled");
+        return;
+    }
+    if (self->is_asleep) {
+        g_task_return_new_error(task, PD_ERROR, PD_ERROR_BUSY, "the machine is going to sleep");
         return;
     }
     PdEnrol *enrol = enrol_new(self, pen, adapter);

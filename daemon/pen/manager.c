@@ -265,6 +265,7 @@ pd_pen_manager_new(GDBusConnection *bus,
     self->bluez = pd_bluez_client_new(bus, &bluez_listener, self);
     load_pens(self);
     pd_slots_start(self);
+    pd_sleep_start(self);
     pd_time_sync_set_listener(time_sync, on_time_changed, self);
     return self;
 }
@@ -277,9 +278,10 @@ pd_pen_manager_free(PdPenManager *self)
     }
     pd_time_sync_set_listener(self->time_sync, NULL, NULL);
     pd_slots_stop(self);
+    pd_sleep_stop(self);
     self->config.links_per_adapter = 0;
     if (self->enrol != NULL) {
-        pd_enrol_cancel(self->enrol);
+        pd_enrol_cancel(self->enrol, "penteld is stopping");
     }
     g_cancellable_cancel(self->life);
     self->listener = (PdPenListener){ 0 };

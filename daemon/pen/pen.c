@@ -112,6 +112,9 @@ pd_pen_get_state(PdPen *self)
     if (self->is_suspended) {
         return "connecting";
     }
+    if (self->manager->is_asleep && self->state.state == PEN_LINK_IDLE) {
+        return "absent";
+    }
     if (self->state.state == PEN_LINK_IDLE && !pd_pen_is_crowded_out(self) &&
         find_unbonded_adapter(self) != NULL) {
         return "needs-enrol";
@@ -130,6 +133,9 @@ dup_idle_reason(PdPen *self)
 {
     if (self->is_suspended) {
         return g_strdup("an enrolment window is open for this pen");
+    }
+    if (self->manager->is_asleep) {
+        return g_strdup("the machine is going to sleep; the pen is connected again when it wakes");
     }
     if (!pd_bluez_client_is_up(self->manager->bluez)) {
         return g_strdup("bluetoothd is not running; the pen is connected as soon as it does");
@@ -190,9 +196,10 @@ pd_pen_tell_changed(PdPen *self)
     }
     /* Not the numbers of each window: nobody wants a signal for those. */
     g_autofree char *now =
-        g_strdup_printf("%s %d %u %d %s",
+        g_strdup_printf("%s %d %d %u %d %s",
                         pd_pen_get_state(self),
                         (int)self->state.state,
+                        manager->is_asleep ? 1 : 0,
                         pd_pen_get_n_malformed(self),
                         self->device != NULL ? pd_bluez_device_get_battery_pct(self->device) : 255,
                         self->detail != NULL ? self->detail : "");

@@ -15,6 +15,7 @@
  * this by its number.
  */
 typedef struct PdPen PdPen;
+typedef struct PdLogind PdLogind;
 typedef struct PdEnrol PdEnrol;
 
 typedef enum {
@@ -102,6 +103,7 @@ struct PdPen {
     uint32_t durable;            /* contiguous number of progress' log */
     uint32_t mark_goal;          /* mark when this one is durable; 0 = no hurry */
     uint32_t n_malformed_before; /* on earlier links */
+    uint32_t n_letting_go;       /* Disconnects of pd_pen_let_go() under way */
     guint timer;
     bool is_held;       /* the enrolment window scans */
     bool is_suspended;  /* the enrolment window has the pen */
@@ -150,6 +152,10 @@ void pd_pen_let_go(PdPen *self);
 void pd_pen_suspend(PdPen *self);
 /** @is_linked_by_us: the window made a link that is to be used. */
 void pd_pen_resume(PdPen *self, bool is_linked_by_us);
+
+/** The machine sleeps: the link ends if it is ours, and nothing is tried until the wake. */
+void pd_pen_sleep(PdPen *self);
+void pd_pen_wake(PdPen *self);
 
 /** The state's one timer; adds up to a quarter of jitter (F22). */
 void pd_pen_arm_timer(PdPen *self, uint32_t delay_ms);
@@ -246,12 +252,17 @@ void pd_slots_stop(PdPenManager *self);
 /** Do about debris what the rules allow now; feeds ADAPTER or FAILED. */
 void pd_cure_try(PdPen *pen);
 
+/* sleep.c */
+void pd_sleep_start(PdPenManager *self);
+void pd_sleep_stop(PdPenManager *self);
+
 /* manager.c */
 struct PdPenManager {
     /* owned */
     GDBusConnection *bus;
     PdBluezClient *bluez;
     PdReader *reader;
+    PdLogind *logind;
     GPtrArray *pens;    /* PdPen */
     GCancellable *life; /* cancelled when self goes: for answers that come later */
     GRand *rand;
@@ -265,6 +276,10 @@ struct PdPenManager {
     PdPenConfig config;
     int64_t cured_us; /* CLOCK_MONOTONIC, 0 = never */
     guint turn_timer; /* of slots.c */
+    guint sleep_timer;
+    int64_t sleep_us; /* CLOCK_MONOTONIC of the last announcement of sleep */
+    uint32_t n_sleeps;
+    bool is_asleep; /* from the announcement to the wake */
     bool watched;
 };
 
@@ -280,4 +295,5 @@ GPtrArray *pd_manager_list_usable_adapters(PdPenManager *self, const char *adapt
 /* enrol.c: what the window wants to know of BlueZ. */
 void pd_enrol_on_device(PdEnrol *self, PdBluezDevice *device);
 void pd_enrol_on_service_down(PdEnrol *self);
-void pd_enrol_cancel(PdEnrol *self);
+/** End the window. @why: in words, for who opened it. */
+void pd_enrol_cancel(PdEnrol *self, const char *why);

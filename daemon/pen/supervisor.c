@@ -383,7 +383,7 @@ pd_pen_feed_because(PdPen *self, PenLinkEvent event, char *detail)
 void
 pd_pen_replan(PdPen *self)
 {
-    if (self->is_suspended) {
+    if (self->is_suspended || self->manager->is_asleep) {
         return;
     }
     if (self->device != NULL) {
@@ -472,14 +472,17 @@ pd_pen_release(PdPen *self)
 static void
 on_let_go(GObject *source, GAsyncResult *result, gpointer user_data)
 {
+    g_autoptr(PdPenCall) call = user_data;
+
     (void)pd_bluez_device_disconnect_finish(NULL, result, NULL);
-    pd_pen_call_free(user_data);
+    call->pen->n_letting_go--;
 }
 
 void
 pd_pen_let_go(PdPen *self)
 {
     if (self->device != NULL && self->link.is_ours && pd_bluez_device_is_connected(self->device)) {
+        self->n_letting_go++;
         pd_bluez_device_disconnect_async(self->device, NULL, on_let_go, pd_pen_call_new(self));
     }
     pd_pen_feed(self, PEN_LINK_EV_NO_ADAPTER);
@@ -499,5 +502,25 @@ pd_pen_resume(PdPen *self, bool is_linked_by_us)
     self->inherits_link = is_linked_by_us;
     pen_link_init(&self->state);
     g_clear_pointer(&self->detail, g_free);
+    pd_pen_replan(self);
+}
+
+void
+pd_pen_sleep(PdPen *self)
+{
+    /* Debris has no link to end, and its cure goes on after the wake. */
+    if (self->state.state != PEN_LINK_STUCK) {
+        pd_pen_let_go(self);
+    }
+    pd_pen_tell_changed(self);
+}
+
+void
+pd_pen_wake(PdPen *self)
+{
+    if (self->state.state != PEN_LINK_STUCK) {
+        pen_link_init(&self->state);
+        g_clear_pointer(&self->detail, g_free);
+    }
     pd_pen_replan(self);
 }

@@ -13,7 +13,8 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-#define START_MS 10000u
+#define START_MS  10000u
+#define COMMIT_MS 300u
 
 static void
 on_added(void *user_data, const char *serial)
@@ -219,14 +220,15 @@ start_sim(Rig *self, const char *options)
 }
 
 static void
-open_store(Rig *self, const char *name)
+open_store(Rig *self, const char *name, uint32_t commit_ms)
 {
     static const PdStoreListener listener = { .durable = on_durable };
     g_autofree char *directory = g_build_filename(self->directory, name, NULL);
     g_autoptr(GError) error = NULL;
-    const PdStoreConfig config = {
-        .directory = directory, .commit_ms = 300, .commit_records = 256, .fold = PEN_FOLD_DEFAULT
-    };
+    const PdStoreConfig config = { .directory = directory,
+                                   .commit_ms = commit_ms,
+                                   .commit_records = 256,
+                                   .fold = PEN_FOLD_DEFAULT };
 
     g_assert_cmpint(g_mkdir(directory, 0700), ==, 0);
     self->store = pd_store_open(&config, &listener, self, &error);
@@ -237,7 +239,14 @@ void
 rig_swap_store(Rig *self)
 {
     pd_store_close(self->store);
-    open_store(self, "other");
+    open_store(self, "other", COMMIT_MS);
+}
+
+void
+rig_slow_store(Rig *self, uint32_t commit_ms)
+{
+    pd_store_close(self->store);
+    open_store(self, "slow", commit_ms);
 }
 
 Rig *
@@ -252,7 +261,7 @@ rig_new(const char *options)
     self->events = g_string_new(NULL);
     start_bus(self);
     start_sim(self, options);
-    open_store(self, "state");
+    open_store(self, "state", COMMIT_MS);
     self->time_sync = pd_time_sync_new(self->bus);
     return self;
 }

@@ -36,6 +36,8 @@ void rig_stop_manager(Rig *self);
 
 /** Go on with an empty store, as another gateway would. The manager is stopped. */
 void rig_swap_store(Rig *self);
+/** The same with one that commits so seldom of itself. */
+void rig_slow_store(Rig *self, uint32_t commit_ms);
 /** Remember a pen as if it had been enrolled. The manager is stopped. */
 void rig_save_pen(Rig *self, const char *serial, const char *adapter);
 /** How many numbers of all sessions the store misses for @cause. */
