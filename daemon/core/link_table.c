@@ -14,6 +14,7 @@ typedef enum {
     NO_DELAY = 0,
     QUICK,    /* a link that just ended: the pen is near */
     BACK_OFF, /* grows with n_failed */
+    SAFE,     /* grows with n_failed, from 4 s */
     BUSY,     /* grows with n_failed, never below a second */
     ABSENT,   /* between two attempts at a pen that is away */
     RESOLVE,  /* for services after Connected */
@@ -70,6 +71,7 @@ static const Row rows[] = {
     GO(AWAIT, ABSENT, PAUSE, WAIT, ABSENT, KEEP, "F22: pause 1-5 s; F11: after 20 s it is absent"),
     GO(AWAIT, ABORTED, PAUSE, WAIT, QUICK, COUNT_ABORT, "F11: three quick aborts"),
     GO(AWAIT, FAILED, PAUSE, WAIT, BACK_OFF, COUNT_FAILURE, "P8: 0.25 s, then exponential"),
+    GO(AWAIT, UNKNOWN, PAUSE, WAIT, SAFE, COUNT_FAILURE, "P12: unknown is a safe back-off"),
     GO(AWAIT, AUTH, NEEDS_ENROL, WAIT, TEN_MIN, KEEP, "P12: key missing, where it is said"),
     END(AWAIT, BUSY, PAUSE, BUSY, COUNT_FAILURE, "P10: Disconnect, then at least 1 s"),
     GONE(AWAIT),
@@ -159,6 +161,8 @@ delay_of(Delay delay, const PenLink *link)
         return 250; /* P8 */
     case BACK_OFF:  /* P8: 0.25 s for 9 failures, then doubling; P31: capped */
         return link->n_failed <= 9 ? 250 : doubled(250, link->n_failed - 9, 60000);
+    case SAFE: /* bleak-retry: 4 s for a device that is gone; P12 */
+        return doubled(4000, link->n_failed > 0 ? link->n_failed - 1 : 0, 60000);
     case BUSY: /* P10: at least 1 s */
         return doubled(1000, link->n_failed > 0 ? link->n_failed - 1 : 0, 60000);
     case ABSENT: /* F22: 1-5 s; at once after absence a Connect fails (F11) */
@@ -166,7 +170,7 @@ delay_of(Delay delay, const PenLink *link)
     case RESOLVE:
         return 5000; /* P19 */
     case CLOSE:
-        return 10000; /* P11 */
+        return 5000; /* bleak-retry: at most so long for Connected=false; P11 */
     case STUCK:
         return 5000;
     case IN_USE:
@@ -215,6 +219,58 @@ count(PenLink *self, Count what)
     }
 }
 
+typedef struct {
+    PenLinkState state;
+    PenLinkEvent event;
+    const char *why;
+} Why;
+
+/* What ended a link, or kept it from being; never bluetoothd's own words (P8). */
+static const Why whys[] = {
+    { S(AWAIT), E(ABSENT), "the pen did not answer: off, out of range or linked elsewhere" },
+    { S(AWAIT), E(ABORTED), "the link fell at once: interference, or its bond is lost" },
+    { S(AWAIT), E(FAILED), "no link came about: interference, or the edge of its range" },
+    { S(AWAIT), E(BUSY), "bluetoothd is still busy with an earlier attempt" },
+    { S(AWAIT), E(UNKNOWN), "bluetoothd refused for a reason that is not known here" },
+    { S(AWAIT), E(AUTH), "the pen refused the bond" },
+    { S(RESOLVE), E(UNRESOLVED), "the pen did not show all its services within 5 s" },
+    { S(RESOLVE), E(ABORTED), "the link fell at once: interference, or its bond is lost" },
+    { S(RESOLVE), E(DOWN), "the link fell while it was set up: interference, or out of range" },
+    { S(RESOLVE), E(AUTH), "the pen is not bonded here" },
+    { S(FEATURE), E(FAILED), "the pen did not tell who it is" },
+    { S(FEATURE), E(AUTH), "the pen refused the bond" },
+    { S(FEATURE), E(REFUSE), "the pen is not one that can be used" },
+    { S(FEATURE), E(DOWN), "the link fell while it was set up: interference, or out of range" },
+    { S(SUBSCRIBE), E(FAILED), "its records could not be subscribed to" },
+    { S(SUBSCRIBE), E(AUTH), "the pen refused the bond" },
+    { S(SUBSCRIBE), E(STUCK), "bluetoothd holds a dead subscription" },
+    { S(SUBSCRIBE), E(IN_USE), "another program holds the pen" },
+    { S(SUBSCRIBE), E(DOWN), "the link fell while it was set up: interference, or out of range" },
+    { S(CLOCK), E(DOWN), "the link fell while it was set up: interference, or out of range" },
+    { S(CLOCK), E(NOISE), "the pen sent what cannot be read" },
+    { S(STREAM), E(DOWN), "the link was lost: out of range, interference, or switched off" },
+    { S(STREAM), E(FAILED), "the pen did not answer when asked for records" },
+    { S(STREAM), E(TIMER), "its notifications ended though the link stood" },
+    { S(STREAM), E(REFUSE), "the pen is not one that can be used" },
+    { S(STREAM), E(AUTH), "the pen refused the bond" },
+    { S(STREAM), E(NOISE), "the pen sent what cannot be read" },
+};
+
+/* Kept through CLOSING, PAUSE and AWAIT until there is news. */
+static void
+note_why(PenLink *self, PenLinkState state, PenLinkEvent event)
+{
+    for (size_t i = 0; i < sizeof whys / sizeof whys[0]; i++) {
+        if (whys[i].state == state && whys[i].event == event) {
+            self->why = whys[i].why;
+            return;
+        }
+    }
+    if (self->state == PEN_LINK_STREAM || self->state == PEN_LINK_IDLE) {
+        self->why = NULL;
+    }
+}
+
 static PenLinkStep
 begin_close(PenLink *self, const Row *row)
 {
@@ -237,14 +293,9 @@ pen_link_init(PenLink *self)
     *self = (PenLink){ .state = PEN_LINK_IDLE };
 }
 
-PenLinkStep
-pen_link_step(PenLink *self, PenLinkEvent event)
+static PenLinkStep
+take_row(PenLink *self, const Row *row)
 {
-    const Row *row = find_row(self->state, event);
-
-    if (row == NULL) {
-        return (PenLinkStep){ .action = PEN_LINK_DO_NOTHING };
-    }
     count(self, row->count);
     if (row->count == COUNT_ABORT && self->n_aborted >= PEN_LINK_ABORTS_MAX) {
         self->n_aborted = 0;
@@ -259,6 +310,19 @@ pen_link_step(PenLink *self, PenLinkEvent event)
     }
     self->state = row->next;
     return (PenLinkStep){ .action = row->action, .delay_ms = delay_of(row->delay, self) };
+}
+
+PenLinkStep
+pen_link_step(PenLink *self, PenLinkEvent event)
+{
+    const Row *row = find_row(self->state, event);
+
+    if (row == NULL) {
+        return (PenLinkStep){ .action = PEN_LINK_DO_NOTHING };
+    }
+    const PenLinkStep step = take_row(self, row);
+    note_why(self, row->state, event);
+    return step;
 }
 
 const char *
@@ -278,29 +342,29 @@ static const Words words[PEN_LINK_N_STATES] = {
     [PEN_LINK_IDLE] = { "no-adapter",
                         "no Bluetooth adapter that is bonded to this pen; it is used as soon as "
                         "one is there and on" },
-    [PEN_LINK_AWAIT] = { "absent",
-                         "the pen does not answer: off, out of range or linked elsewhere; it is "
-                         "connected as soon as it is heard" },
-    [PEN_LINK_PAUSE] = { "absent", "the link ended; it is tried again in a moment" },
+    [PEN_LINK_AWAIT] = { "absent", "the pen is called; it is connected as soon as it is heard" },
+    [PEN_LINK_PAUSE] = { "absent", "there is no link; it is tried again in a moment" },
     [PEN_LINK_RESOLVE] = { "connecting", "linked, reading what the pen offers" },
     [PEN_LINK_FEATURE] = { "connecting", "linked, checking who the pen is" },
     [PEN_LINK_SUBSCRIBE] = { "connecting", "linked, subscribing to its records" },
     [PEN_LINK_CLOCK] = { "connecting", "linked, comparing clocks" },
     [PEN_LINK_STREAM] = { "connected", "linked, following its records" },
-    [PEN_LINK_CLOSING] = { "connecting", "ending a link that failed, to try again" },
+    [PEN_LINK_CLOSING] = { "connecting", "the link is being ended, to try again" },
     [PEN_LINK_NEEDS_ENROL] = { "needs-enrol",
                                "the pen seems to have lost its bond; put it in pairing mode and "
-                               "run pentelctl enroll; tried by itself every 10 minutes" },
+                               "run pentelctl enroll; it is tried every 10 minutes" },
     [PEN_LINK_STUCK] = { "bluetoothd-stuck",
                          "bluetoothd holds a dead subscription of this pen; bluetooth.service is "
                          "restarted when no other pen is in a session, every 2 minutes at most" },
     [PEN_LINK_IN_USE] = { "in-use",
-                          "another program on this machine holds the pen; tried again every "
-                          "30 seconds" },
-    [PEN_LINK_REFUSED] = { "refused", "the pen was refused; tried again every 10 minutes" },
+                          "another program on this machine holds the pen; it is left alone, and "
+                          "tried "
+                          "every 30 seconds" },
+    [PEN_LINK_REFUSED] = { "refused", "the pen was refused; it is tried every 10 minutes" },
     [PEN_LINK_NOISY] = { "refused",
-                         "the pen sends data that cannot be read; it was disconnected and is "
-                         "tried again later" },
+                         "the pen sends data that cannot be read; it was disconnected, and is "
+                         "tried "
+                         "less and less often" },
 };
 
 const char *

@@ -35,6 +35,7 @@ typedef enum {
     PEN_LINK_EV_ABSENT,     /* Connect gave up after 20 s or more (F11) */
     PEN_LINK_EV_ABORTED,    /* Connect failed at once, or the link fell within 1 s */
     PEN_LINK_EV_BUSY,       /* InProgress (P10) */
+    PEN_LINK_EV_UNKNOWN,    /* Connect failed with what no table knows, or its object is gone */
     PEN_LINK_EV_RESOLVED,   /* services and every UUID are there */
     PEN_LINK_EV_UNRESOLVED, /* they are not, after 5 s (P19) */
     PEN_LINK_EV_DONE,       /* the step's call succeeded */
@@ -73,6 +74,7 @@ typedef struct {
     uint32_t n_noisy;         /* links ended for noise, for its back-off */
     PenLinkState after_close; /* where CLOSING leads */
     uint32_t close_delay_ms;  /* and how long to wait there */
+    const char *why;          /* static: why there is no link, for people; NULL = not known */
 } PenLink;
 
 typedef struct {
@@ -95,5 +97,5 @@ const char *pen_link_get_source(PenLinkState state, PenLinkEvent event);
 
 /** A state as Pen1.State says it. Owns: static string. */
 const char *pen_link_state_name(PenLinkState state);
-/** Why, and what happens next, for people. Owns: static string. */
+/** What is so, and what happens next, for people; beside PenLink.why. Owns: static string. */
 const char *pen_link_state_reason(PenLinkState state);

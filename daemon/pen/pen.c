@@ -159,6 +159,68 @@ dup_idle_reason(PdPen *self)
                            adapter->name);
 }
 
+/* When the state's timer runs out, for people; a long wait also by the clock on the wall. */
+static char *
+dup_when(const PdPen *self)
+{
+    const int64_t left_s =
+        (self->due_us - g_get_monotonic_time() + G_USEC_PER_SEC / 2) / G_USEC_PER_SEC;
+
+    if (self->timer == 0 || left_s < 1) {
+        return g_strdup("in a moment");
+    }
+    if (left_s < 60) {
+        return g_strdup_printf("in %d s", (int)left_s);
+    }
+    g_autoptr(GDateTime) now = g_date_time_new_now_local();
+    g_autoptr(GDateTime) then = g_date_time_add_seconds(now, (gdouble)left_s);
+    g_autofree char *clock = g_date_time_format(then, "%H:%M");
+    return g_strdup_printf("in %d min, at %s", (int)((left_s + 30) / 60), clock);
+}
+
+/* Of a state that waits: why, what next, when. */
+static char *
+dup_wait_reason(const PdPen *self, const char *what, const char *next)
+{
+    g_autofree char *when = dup_when(self);
+
+    return self->detail != NULL ? g_strdup_printf("%s (%s); %s %s", what, self->detail, next, when)
+                                : g_strdup_printf("%s; %s %s", what, next, when);
+}
+
+static char *
+dup_state_reason(const PdPen *self)
+{
+    const PenLinkState state = self->state.state;
+    const char *reason = pen_link_state_reason(state);
+    const char *why = self->state.why != NULL ? self->state.why : reason;
+
+    switch (state) {
+    case PEN_LINK_PAUSE:
+        return dup_wait_reason(self, why, "tried again");
+    case PEN_LINK_NEEDS_ENROL:
+    case PEN_LINK_IN_USE:
+    case PEN_LINK_REFUSED:
+    case PEN_LINK_NOISY:
+        return dup_wait_reason(self, reason, "next");
+    case PEN_LINK_STUCK:
+        return dup_wait_reason(self, reason, "looked at again");
+    case PEN_LINK_AWAIT:
+    case PEN_LINK_CLOSING:
+        return why != reason ? g_strdup_printf("%s; %s", why, reason) : g_strdup(reason);
+    case PEN_LINK_IDLE:
+    case PEN_LINK_RESOLVE:
+    case PEN_LINK_FEATURE:
+    case PEN_LINK_SUBSCRIBE:
+    case PEN_LINK_CLOCK:
+    case PEN_LINK_STREAM:
+    case PEN_LINK_N_STATES:
+        return self->detail != NULL ? g_strdup_printf("%s (%s)", reason, self->detail)
+                                    : g_strdup(reason);
+    }
+    return g_strdup(reason);
+}
+
 static char *
 dup_reason(PdPen *self)
 {
@@ -170,12 +232,11 @@ dup_reason(PdPen *self)
                                self->link.racp.asked.first,
                                self->link.racp.asked.last);
     }
-    const char *reason = pen_link_state_reason(self->state.state);
     if (self->is_held && self->wants_connect) {
-        return g_strdup("an enrolment window is scanning; connected as soon as it pauses");
+        return g_strdup("an enrolment window is scanning; connected as soon as it pauses, "
+                        "within 5 s");
     }
-    return self->detail != NULL ? g_strdup_printf("%s (%s)", reason, self->detail)
-                                : g_strdup(reason);
+    return dup_state_reason(self);
 }
 
 const char *

@@ -103,6 +103,7 @@ struct PdPen {
     uint32_t durable;            /* contiguous number of progress' log */
     uint32_t mark_goal;          /* mark when this one is durable; 0 = no hurry */
     uint32_t n_malformed_before; /* on earlier links */
+    int64_t due_us;              /* CLOCK_MONOTONIC when the timer runs out */
     uint32_t n_letting_go;       /* Disconnects of pd_pen_let_go() under way */
     guint timer;
     bool is_held;       /* the enrolment window scans */

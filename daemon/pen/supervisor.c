@@ -137,6 +137,7 @@ pd_pen_arm_timer(PdPen *self, uint32_t delay_ms)
     const gint32 extra_ms = g_rand_int_range(self->manager->rand, 0, (gint32)delay_ms / 4 + 1);
 
     g_clear_handle_id(&self->timer, g_source_remove);
+    self->due_us = g_get_monotonic_time() + (int64_t)(delay_ms + (guint)extra_ms) * 1000;
     self->timer = g_timeout_add(delay_ms + (guint)extra_ms, on_timer, self);
 }
 
@@ -174,14 +175,15 @@ judge_connect_error(const PdPen *self, const GError *error)
     case PD_BLUEZ_HINT_NOT_PERMITTED:
     case PD_BLUEZ_HINT_NO_OBJECT:
     case PD_BLUEZ_HINT_NOT_READY:
-    case PD_BLUEZ_HINT_NOT_CONNECTED:
     case PD_BLUEZ_HINT_ATT:
-    case PD_BLUEZ_HINT_SERVICE_GONE:
     case PD_BLUEZ_HINT_REFUSED:
+        return PEN_LINK_EV_UNKNOWN;
+    case PD_BLUEZ_HINT_NOT_CONNECTED:
+    case PD_BLUEZ_HINT_SERVICE_GONE:
     case PD_BLUEZ_HINT_CANCELLED:
         return PEN_LINK_EV_FAILED;
     }
-    return PEN_LINK_EV_FAILED;
+    return PEN_LINK_EV_UNKNOWN;
 }
 
 static void

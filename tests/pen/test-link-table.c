@@ -32,8 +32,9 @@ static const Expected table[] = {
     { S(AWAIT), E(CONNECTED), S(RESOLVE), D(RESOLVE), 5000, 0, 0 },
     { S(AWAIT), E(ABSENT), S(PAUSE), D(WAIT), 1500, 0, 0 },
     { S(AWAIT), E(ABORTED), S(PAUSE), D(WAIT), 250, 0, 0 },
-    { S(AWAIT), E(BUSY), S(CLOSING), D(DISCONNECT), 10000, S(PAUSE), 1000 },
+    { S(AWAIT), E(BUSY), S(CLOSING), D(DISCONNECT), 5000, S(PAUSE), 1000 },
     { S(AWAIT), E(FAILED), S(PAUSE), D(WAIT), 250, 0, 0 },
+    { S(AWAIT), E(UNKNOWN), S(PAUSE), D(WAIT), 4000, 0, 0 },
     { S(AWAIT), E(AUTH), S(NEEDS_ENROL), D(WAIT), 600000, 0, 0 },
     { S(AWAIT), E(RESTARTED), S(IDLE), D(NOTHING), 0, 0, 0 },
 
@@ -45,25 +46,25 @@ static const Expected table[] = {
     { S(RESOLVE), E(NO_ADAPTER), S(IDLE), D(NOTHING), 0, 0, 0 },
     { S(RESOLVE), E(ABORTED), S(PAUSE), D(WAIT), 250, 0, 0 },
     { S(RESOLVE), E(RESOLVED), S(FEATURE), D(READ_FEATURE), 0, 0, 0 },
-    { S(RESOLVE), E(UNRESOLVED), S(CLOSING), D(DISCONNECT), 10000, S(PAUSE), 250 },
-    { S(RESOLVE), E(AUTH), S(CLOSING), D(DISCONNECT), 10000, S(NEEDS_ENROL), 600000 },
+    { S(RESOLVE), E(UNRESOLVED), S(CLOSING), D(DISCONNECT), 5000, S(PAUSE), 250 },
+    { S(RESOLVE), E(AUTH), S(CLOSING), D(DISCONNECT), 5000, S(NEEDS_ENROL), 600000 },
     { S(RESOLVE), E(DOWN), S(PAUSE), D(WAIT), 250, 0, 0 },
     { S(RESOLVE), E(RESTARTED), S(IDLE), D(NOTHING), 0, 0, 0 },
 
     { S(FEATURE), E(NO_ADAPTER), S(IDLE), D(NOTHING), 0, 0, 0 },
     { S(FEATURE), E(DONE), S(SUBSCRIBE), D(SUBSCRIBE), 0, 0, 0 },
-    { S(FEATURE), E(FAILED), S(CLOSING), D(DISCONNECT), 10000, S(PAUSE), 250 },
-    { S(FEATURE), E(AUTH), S(CLOSING), D(DISCONNECT), 10000, S(NEEDS_ENROL), 600000 },
-    { S(FEATURE), E(REFUSE), S(CLOSING), D(DISCONNECT), 10000, S(REFUSED), 600000 },
+    { S(FEATURE), E(FAILED), S(CLOSING), D(DISCONNECT), 5000, S(PAUSE), 250 },
+    { S(FEATURE), E(AUTH), S(CLOSING), D(DISCONNECT), 5000, S(NEEDS_ENROL), 600000 },
+    { S(FEATURE), E(REFUSE), S(CLOSING), D(DISCONNECT), 5000, S(REFUSED), 600000 },
     { S(FEATURE), E(DOWN), S(PAUSE), D(WAIT), 250, 0, 0 },
     { S(FEATURE), E(RESTARTED), S(IDLE), D(NOTHING), 0, 0, 0 },
 
     { S(SUBSCRIBE), E(NO_ADAPTER), S(IDLE), D(NOTHING), 0, 0, 0 },
     { S(SUBSCRIBE), E(DONE), S(CLOCK), D(READ_CLOCK), 0, 0, 0 },
-    { S(SUBSCRIBE), E(FAILED), S(CLOSING), D(DISCONNECT), 10000, S(PAUSE), 250 },
-    { S(SUBSCRIBE), E(AUTH), S(CLOSING), D(DISCONNECT), 10000, S(NEEDS_ENROL), 600000 },
+    { S(SUBSCRIBE), E(FAILED), S(CLOSING), D(DISCONNECT), 5000, S(PAUSE), 250 },
+    { S(SUBSCRIBE), E(AUTH), S(CLOSING), D(DISCONNECT), 5000, S(NEEDS_ENROL), 600000 },
     { S(SUBSCRIBE), E(STUCK), S(STUCK), D(CURE), 0, 0, 0 },
-    { S(SUBSCRIBE), E(IN_USE), S(CLOSING), D(DISCONNECT), 10000, S(IN_USE), 30000 },
+    { S(SUBSCRIBE), E(IN_USE), S(CLOSING), D(DISCONNECT), 5000, S(IN_USE), 30000 },
     { S(SUBSCRIBE), E(DOWN), S(PAUSE), D(WAIT), 250, 0, 0 },
     { S(SUBSCRIBE), E(RESTARTED), S(IDLE), D(NOTHING), 0, 0, 0 },
 
@@ -71,16 +72,16 @@ static const Expected table[] = {
     { S(CLOCK), E(DONE), S(STREAM), D(STREAM), 0, 0, 0 },
     { S(CLOCK), E(FAILED), S(STREAM), D(STREAM), 0, 0, 0 },
     { S(CLOCK), E(DOWN), S(PAUSE), D(WAIT), 250, 0, 0 },
-    { S(CLOCK), E(NOISE), S(CLOSING), D(DISCONNECT), 10000, S(NOISY), 30000 },
+    { S(CLOCK), E(NOISE), S(CLOSING), D(DISCONNECT), 5000, S(NOISY), 30000 },
     { S(CLOCK), E(RESTARTED), S(IDLE), D(NOTHING), 0, 0, 0 },
 
     { S(STREAM), E(NO_ADAPTER), S(IDLE), D(NOTHING), 0, 0, 0 },
-    { S(STREAM), E(FAILED), S(CLOSING), D(DISCONNECT), 10000, S(PAUSE), 250 },
-    { S(STREAM), E(AUTH), S(CLOSING), D(DISCONNECT), 10000, S(NEEDS_ENROL), 600000 },
-    { S(STREAM), E(REFUSE), S(CLOSING), D(DISCONNECT), 10000, S(REFUSED), 600000 },
-    { S(STREAM), E(NOISE), S(CLOSING), D(DISCONNECT), 10000, S(NOISY), 30000 },
+    { S(STREAM), E(FAILED), S(CLOSING), D(DISCONNECT), 5000, S(PAUSE), 250 },
+    { S(STREAM), E(AUTH), S(CLOSING), D(DISCONNECT), 5000, S(NEEDS_ENROL), 600000 },
+    { S(STREAM), E(REFUSE), S(CLOSING), D(DISCONNECT), 5000, S(REFUSED), 600000 },
+    { S(STREAM), E(NOISE), S(CLOSING), D(DISCONNECT), 5000, S(NOISY), 30000 },
     { S(STREAM), E(DOWN), S(PAUSE), D(WAIT), 250, 0, 0 },
-    { S(STREAM), E(TIMER), S(CLOSING), D(DISCONNECT), 10000, S(PAUSE), 250 },
+    { S(STREAM), E(TIMER), S(CLOSING), D(DISCONNECT), 5000, S(PAUSE), 250 },
     { S(STREAM), E(RESTARTED), S(IDLE), D(NOTHING), 0, 0, 0 },
 
     { S(CLOSING), E(NO_ADAPTER), S(IDLE), D(NOTHING), 0, 0, 0 },
@@ -180,6 +181,52 @@ test_words(void)
     }
 }
 
+/* Whatever leads to a wait says why, keeps saying it until the pen streams, and no longer. */
+static void
+test_whys(void)
+{
+    static const PenLinkEvent work[] = { E(CONNECTED), E(RESOLVED), E(DONE), E(DONE), E(DONE) };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
+        PenLink link = link_in(table[i].state);
+        const bool is_wait = table[i].action == PEN_LINK_DO_WAIT ||
+                             table[i].action == PEN_LINK_DO_DISCONNECT ||
+                             table[i].event == PEN_LINK_EV_STUCK;
+
+        (void)pen_link_step(&link, table[i].event);
+        g_test_message("%s, event %u", pen_link_state_name(table[i].state), table[i].event);
+        if (is_wait && table[i].state != PEN_LINK_CLOSING && table[i].state != PEN_LINK_STUCK) {
+            g_assert_nonnull(link.why);
+        }
+    }
+    PenLink link = link_in(PEN_LINK_STREAM);
+    (void)pen_link_step(&link, PEN_LINK_EV_FAILED);
+    const char *why = link.why;
+    (void)pen_link_step(&link, PEN_LINK_EV_DOWN);
+    (void)pen_link_step(&link, PEN_LINK_EV_TIMER);
+    g_assert_nonnull(strstr(why, "asked for records"));
+    link.state = PEN_LINK_AWAIT;
+    g_assert_cmpstr(link.why, ==, why);
+    for (size_t i = 0; i < G_N_ELEMENTS(work); i++) {
+        (void)pen_link_step(&link, work[i]);
+    }
+    g_assert_cmpint(link.state, ==, PEN_LINK_STREAM);
+    g_assert_null(link.why);
+}
+
+static void
+test_safe_back_off(void)
+{
+    static const uint32_t expected_ms[] = { 4000, 8000, 16000, 32000, 60000, 60000 };
+    PenLink link = link_in(PEN_LINK_AWAIT);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(expected_ms); i++) {
+        const PenLinkStep step = pen_link_step(&link, PEN_LINK_EV_UNKNOWN);
+        g_assert_cmpuint(step.delay_ms, ==, expected_ms[i]);
+        (void)pen_link_step(&link, PEN_LINK_EV_TIMER);
+    }
+}
+
 /* Nine quick tries, then twice as long each time, up to a minute (P8, P31). */
 static void
 test_back_off(void)
@@ -275,6 +322,8 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/link-table/pairs", test_pairs);
     g_test_add_func("/link-table/words", test_words);
+    g_test_add_func("/link-table/whys", test_whys);
+    g_test_add_func("/link-table/safe-back-off", test_safe_back_off);
     g_test_add_func("/link-table/back-off", test_back_off);
     g_test_add_func("/link-table/busy-back-off", test_busy_back_off);
     g_test_add_func("/link-table/noise-back-off", test_noise_back_off);

@@ -79,7 +79,10 @@ test_lost_bond(void)
     rig_wait(rig, scenario_is_state, "needs-enrol", 10000, "the lost bond to be named");
     g_assert_cmpuint(count_calls(fake, "Connect "), ==, 3);
     g_assert_true(pd_pen_manager_get(rig->manager, "PT-0001", &status));
+    g_test_message("%s", status.reason);
     g_assert_nonnull(strstr(status.reason, "10 minutes"));
+    g_assert_nonnull(strstr(status.reason, "; next in 1"));
+    g_assert_nonnull(strstr(status.reason, " min, at "));
     rig_idle(rig, 2000);
     g_assert_cmpuint(count_calls(fake, "Connect "), ==, 3);
     /* Never by itself, only by an operator's command, and not at the first lost link. */
