@@ -225,7 +225,8 @@ static const CtlCommand commands[] = {
       COMMON,
       "what is wrong, and what to do",
       "Checks everything between this terminal and the pens, and says for each finding what "
-      "to do. Ends with 1 when anything is in error.",
+      "to do. It works without penteld, too. Ends with 1 when anything is in error. The "
+      "version of BlueZ is that of the installed bluetoothd.",
       "pentelctl doctor",
       ctl_doctor },
 };

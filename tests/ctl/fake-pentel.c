@@ -10,6 +10,9 @@
  *     cut     die after so many bytes of it
  *     hold    keep the pipe open after the file, until the reader goes
  *     line_ms wait so long between its lines
+ * Group "GetManagedObjects" makes it answer as bluetoothd does at "/", "LoadUnit" as systemd
+ * does; groups "Unit PATH" hold a unit's properties (reply).
+ * Key absent of group "penteld" leaves org.pentel to nobody.
  * Groups "Pen PATH" hold a pen's properties (reply), "names" lists other names to own, and
  * "clock" says by synced what systemd-timedated would.
  * Calls are printed to standard output. SIGHUP reads the scenario again and says that
@@ -19,6 +22,7 @@
 #include <gio/gunixfdlist.h>
 #include <glib-unix.h>
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -168,7 +172,9 @@ on_get(GDBusConnection *connection,
        gpointer user_data)
 {
     Fake *fake = user_data;
-    g_autofree char *group = g_strdup_printf("Pen %s", path);
+    g_autofree char *pen = g_strdup_printf("Pen %s", path);
+    g_autofree char *unit = g_strdup_printf("Unit %s", path);
+    const char *group = g_str_has_prefix(interface, "org.freedesktop.systemd1.") ? unit : pen;
 
     if (strcmp(property, "NTPSynchronized") == 0) {
         return g_variant_new_boolean(
@@ -213,6 +219,46 @@ export_clock(Fake *fake)
 
     if (g_key_file_has_group(fake->scenario, "clock")) {
         export_from(fake, info, "/org/freedesktop/timedate1", "org.freedesktop.timedate1");
+    }
+}
+
+static void
+export_bluez(Fake *fake)
+{
+    g_autoptr(GDBusNodeInfo) info = g_dbus_node_info_new_for_xml(
+        "<node><interface name='org.freedesktop.DBus.ObjectManager'>"
+        "<method name='GetManagedObjects'>"
+        "<arg type='a{oa{sa{sv}}}' direction='out'/></method></interface></node>",
+        NULL);
+
+    if (g_key_file_has_group(fake->scenario, "GetManagedObjects")) {
+        export_from(fake, info, "/", "org.freedesktop.DBus.ObjectManager");
+    }
+}
+
+static void
+export_systemd(Fake *fake)
+{
+    g_autoptr(GDBusNodeInfo) info = g_dbus_node_info_new_for_xml(
+        "<node><interface name='org.freedesktop.systemd1.Manager'>"
+        "<method name='LoadUnit'><arg type='s' direction='in'/>"
+        "<arg type='o' direction='out'/></method></interface>"
+        "<interface name='org.freedesktop.systemd1.Unit'>"
+        "<property name='LoadState' type='s' access='read'/>"
+        "<property name='ActiveState' type='s' access='read'/></interface>"
+        "<interface name='org.freedesktop.systemd1.Service'>"
+        "<property name='Restart' type='s' access='read'/></interface></node>",
+        NULL);
+    g_auto(GStrv) groups = g_key_file_get_groups(fake->scenario, NULL);
+
+    for (gsize i = 0; groups[i] != NULL; i++) {
+        if (g_str_has_prefix(groups[i], "Unit ")) {
+            export_from(fake, info, groups[i] + 5, "org.freedesktop.systemd1.Unit");
+            export_from(fake, info, groups[i] + 5, "org.freedesktop.systemd1.Service");
+        } else if (g_str_has_prefix(groups[i], "LoadUnit") && groups[i][8] == '\0') {
+            export_from(
+                fake, info, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager");
+        }
     }
 }
 
@@ -309,9 +355,17 @@ main(int argc, char **argv)
     export_at(&fake, "/org/pentel/manager", "org.pentel.Log1");
     export_pens(&fake);
     export_clock(&fake);
+    export_bluez(&fake);
+    export_systemd(&fake);
     own_names(&fake);
-    g_bus_own_name_on_connection(
-        fake.connection, "org.pentel", G_BUS_NAME_OWNER_FLAGS_NONE, on_name, NULL, NULL, NULL);
+    const bool is_absent = g_key_file_get_boolean(fake.scenario, "penteld", "absent", NULL);
+    g_bus_own_name_on_connection(fake.connection,
+                                 is_absent ? "org.pentel.Absent" : "org.pentel",
+                                 G_BUS_NAME_OWNER_FLAGS_NONE,
+                                 on_name,
+                                 NULL,
+                                 NULL,
+                                 NULL);
     g_unix_signal_add(SIGHUP, on_hangup, &fake);
     g_unix_signal_add(SIGTERM, on_end, &fake);
     g_main_loop_run(fake.loop);

@@ -52,15 +52,6 @@ def validate(name, value):
     return schema
 
 
-def without_kernel(text):
-    """The finding about this machine's kernel and the advice below it."""
-    lines, skip = [], False
-    for line in text.splitlines(keepends=True):
-        skip = "kernel:" in line or (skip and line.startswith("        "))
-        lines += [] if skip else [line]
-    return "".join(lines)
-
-
 def tables():
     with Bench().start() as bench:
         golden("status", bench.ok("status"))
@@ -76,50 +67,6 @@ def tables():
         for verb in ("forget", "annotate"):
             words = ["PT-0001"] if verb == "forget" else ["3f2a", "--zone", "chin"]
             check(bench.ok(verb, *words) == "", f"{verb} talks without need")
-
-
-def doctor():
-    with Bench().start() as bench:
-        done = bench.ctl("doctor")
-        check(done.returncode == 1, f"a pen in error, but exit {done.returncode}")
-        golden("doctor", without_kernel(done.stdout))
-        findings = json.loads(bench.ctl("doctor", "--json").stdout)
-        validate("doctor", findings)
-        named = [f["text"] for f in findings if f["check"] == "pen" and f["severity"] != "ok"]
-        check(len(named) == 2 and "PT-0002" in named[0] and "malformed" in named[0], f"pens: {named}")
-        bench.change("ListPens", reply="(@aa{sv} [],)")
-        check(bench.ctl("doctor").returncode == 0, "no error, but not exit 0")
-        bench.change("clock", synced="false")
-        findings = bench.json("doctor")
-        check([f["severity"] for f in findings if f["check"] == "clock"] == ["warning"], "clock")
-
-
-def doctor_finds():
-    """Each fault of a gateway is found, in its own words."""
-    health = fake.HEALTH
-    cases = {
-        "disk": health.replace("<uint64 12884901888>", "<uint64 1000000>"),
-        "store": health.replace("<'ok'>", "<'damaged'>"),
-        "bluetooth": health.replace("<'5.66'>", "<'absent'>"),
-        "adapter": health.replace("<true>", "<false>"),
-        "penteld": health.replace("<@aa{sv} []>", "<[{'severity': <'error'>, 'text': <'t'>, "
-                                  "'advice': <'a'>}]>"),
-    }
-    with Bench().start() as bench:
-        bench.change("ListPens", reply="(@aa{sv} [],)")
-        for what, reply in cases.items():
-            bench.change("Health", reply=f"({reply},)")
-            done = bench.ctl("doctor", "--json")
-            errors = [f for f in json.loads(done.stdout) if f["severity"] == "error"]
-            check(done.returncode == 1 and errors, f"{what}: not found")
-            check([f["check"] for f in errors] == [what] and errors[0]["advice"], f"{what}: {errors}")
-        bench.change("Health", error="org.pentel.Error.NotAuthorized", message="no")
-        check("permission" in bench.ctl("doctor").stdout, "no permission: not found")
-        bench.stop_fake()
-        done = bench.ctl("doctor")
-        check(done.returncode == 1 and "not running" in done.stdout, f"no daemon: {done.stdout}")
-        done = bench.ctl("doctor", DBUS_SYSTEM_BUS_ADDRESS="unix:path=/nonexistent")
-        check(done.returncode == 1 and "D-Bus" in done.stdout, f"no bus: {done.stdout}")
 
 
 def shapes():
@@ -201,4 +148,4 @@ def helps():
 
 
 if __name__ == "__main__":
-    fake.main([tables, doctor, doctor_finds, shapes, schemas_refuse, paging, helps])
+    fake.main([tables, shapes, schemas_refuse, paging, helps])
