@@ -59,6 +59,12 @@ verify)
     verify "$dir/penteld.service"
     sed 's/^PrivateTmp=/PrivateTemp=/' "$dir/penteld.service" > "$dir/typo.service"
     must_fail verify "$dir/typo.service"
+    printf '[Service]\nExecStart=/bin/true\n' > "$dir/bluetooth.service"
+    mkdir "$dir/bluetooth.service.d"
+    cp "$source/systemd/bluetooth-restart.conf" "$dir/bluetooth.service.d/pentel.conf"
+    if systemd-analyze verify --man=no "$dir/bluetooth.service" 2>&1 | grep -F pentel.conf; then
+        exit 1
+    fi
     ;;
 exposure)
     need systemd-analyze
