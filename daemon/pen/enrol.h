@@ -21,6 +21,12 @@ typedef enum {
     PD_ENROL_OVER,
 } PdEnrolStep;
 
+/* What a device refused so far. */
+typedef struct {
+    int64_t until_us; /* CLOCK_MONOTONIC; not tried again before */
+    uint32_t n_times;
+} PdEnrolRefusal;
+
 struct PdEnrol {
     unsigned n_refs;
     /* owned */
@@ -32,7 +38,7 @@ struct PdEnrol {
     GPtrArray *adapters;   /* addresses, to go through */
     GPtrArray *bonded;     /* addresses that hold the bond now */
     GTree *heard;          /* device address -> who it is and why not, in words */
-    GHashTable *refused;   /* device address -> until when, int64 on the heap */
+    GHashTable *refused;   /* device address -> PdEnrolRefusal */
     char *wanted;          /* "", address or serial */
     char *adapter;         /* address or name of the only one to use, NULL = all */
     char *address;         /* of the pen once it is known */

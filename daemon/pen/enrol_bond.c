@@ -10,11 +10,12 @@
 
 #include <string.h>
 
-#define POLL_MS        100
-#define READY_US       8000000 /* P19, with the time encryption takes */
-#define CONNECT_MS     20000   /* a pen that was heard (P11) */
-#define REFUSED_FOR_US 5000000 /* a pen that refused is not tried again before */
-#define REFUSALS_MAX   3u      /* on an adapter more: the pen left its pairing mode */
+#define POLL_MS       100
+#define READY_US      8000000 /* P19, with the time encryption takes */
+#define CONNECT_MS    20000   /* a pen that was heard (P11) */
+#define REFUSED_MIN_S 2u      /* a pen that refused is given time, more each time, ... */
+#define REFUSED_MAX_S 8u      /* ... but its pairing mode lasts only 60 s */
+#define REFUSALS_MAX  3u      /* on an adapter more: the pen left its pairing mode */
 
 /* Is it the pen that was asked for, and no other's double? */
 static GError *
@@ -161,14 +162,35 @@ on_link_failed(PdEnrol *self, const GError *error)
     pd_enrol_retry(self, error->message);
 }
 
-/* Not tried again before @until_us, CLOCK_MONOTONIC. */
-static void
-note_refusal(PdEnrol *self, int64_t until_us)
+/* Owns: the window's. */
+static PdEnrolRefusal *
+get_refusal(PdEnrol *self)
 {
-    int64_t *value = g_new(int64_t, 1);
+    const char *address = pd_bluez_device_get_address(self->device);
+    PdEnrolRefusal *refusal = g_hash_table_lookup(self->refused, address);
 
-    *value = until_us;
-    g_hash_table_replace(self->refused, g_strdup(pd_bluez_device_get_address(self->device)), value);
+    if (refusal == NULL) {
+        refusal = g_new0(PdEnrolRefusal, 1);
+        g_hash_table_insert(self->refused, g_strdup(address), refusal);
+    }
+    return refusal;
+}
+
+/* 2 s, 4 s, 8 s: to ask on would keep the radio from everybody, and the pen awake. */
+static void
+give_time(PdEnrol *self)
+{
+    PdEnrolRefusal *refusal = get_refusal(self);
+    uint32_t pause_s = REFUSED_MIN_S;
+
+    for (uint32_t i = 0; i < refusal->n_times && pause_s < REFUSED_MAX_S; i++) {
+        pause_s *= 2;
+    }
+    refusal->n_times++;
+    refusal->until_us = g_get_monotonic_time() + pause_s * INT64_C(1000000);
+    g_message("enrolment: %s refuses to pair; asked again in %u s",
+              pd_bluez_device_get_address(self->device),
+              pause_s);
 }
 
 /* Not the pen that is looked for: nothing of the try remains, and the next one has its. */
@@ -176,7 +198,7 @@ static void
 let_wrong_go(PdEnrol *self, const GError *refusal)
 {
     g_message("enrolment: %s", refusal->message);
-    note_refusal(self, G_MAXINT64);
+    get_refusal(self)->until_us = G_MAXINT64;
     g_clear_pointer(&self->address, g_free);
     if (self->had_bond) {
         pd_enrol_retry(self, refusal->message); /* not ours to delete */
@@ -274,7 +296,7 @@ on_pair_failed(PdEnrol *self, const GError *error)
                           : error->message;
 
     if (is_refusal) {
-        note_refusal(self, g_get_monotonic_time() + REFUSED_FOR_US);
+        give_time(self);
     }
     if (self->bonded->len > 0 && ++self->n_refused >= REFUSALS_MAX) {
         pd_enrol_skip_adapter(self, why);

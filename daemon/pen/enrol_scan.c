@@ -11,6 +11,7 @@
 
 #define POLL_MS           100
 #define EXTRA_ADAPTER_US  10000000 /* for each adapter after the first */
+#define FIRST_ADAPTER_US  10000000 /* then another hears better, perhaps */
 #define NAMELESS_AFTER_US 3000000  /* then pens are tried whose name tells nothing */
 #define SCAN_PAUSE_MS     3000     /* for pens that lost their link meanwhile (P9) */
 #define SCAN_SLICE_US     5000000
@@ -68,9 +69,9 @@ choose(PdEnrol *self, PdBluezDevice *device)
 static bool
 has_refused(const PdEnrol *self, const char *address)
 {
-    const int64_t *until_us = g_hash_table_lookup(self->refused, address);
+    const PdEnrolRefusal *refusal = g_hash_table_lookup(self->refused, address);
 
-    return until_us != NULL && g_get_monotonic_time() < *until_us;
+    return refusal != NULL && g_get_monotonic_time() < refusal->until_us;
 }
 
 /* A name need not hold the serial, so others are bonded and asked, when it had its time. */
@@ -100,8 +101,11 @@ find_objection(const PdEnrol *self, PdBluezDevice *device, bool may_guess)
     const char *address = pd_bluez_device_get_address(device);
     const char *known = get_known_address(self);
 
+    if (known != NULL && g_ascii_strcasecmp(known, address) != 0) {
+        return "it is another pen";
+    }
     if (known != NULL) {
-        return g_ascii_strcasecmp(known, address) == 0 ? NULL : "it is another pen";
+        return has_refused(self, address) ? "it refused to pair and is given time" : NULL;
     }
     if (pd_manager_find_by_address(self->manager, address) != NULL) {
         return "it is enrolled already";
@@ -201,6 +205,31 @@ pause_scan(PdEnrol *self)
         self->manager->bluez, self->scanning, NULL, on_scan_paused, pd_enrol_ref(self));
 }
 
+static void
+on_scan_moved(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(PdEnrol) self = user_data;
+
+    (void)pd_bluez_discovery_stop_finish(NULL, result, NULL);
+    if (pd_enrol_is_over(self)) {
+        return;
+    }
+    g_clear_pointer(&self->scanning, g_free);
+    pd_enrol_release_all(self);
+    g_ptr_array_add(self->adapters, g_ptr_array_steal_index(self->adapters, self->adapter_at));
+    self->adapter_us = g_get_monotonic_time();
+    pd_enrol_retry(self, NULL);
+}
+
+/* No bond yet, so it does not matter which adapter has the first: they take turns. */
+static void
+move_on(PdEnrol *self)
+{
+    self->step = PD_ENROL_OPEN;
+    pd_bluez_discovery_stop_async(
+        self->manager->bluez, self->scanning, NULL, on_scan_moved, pd_enrol_ref(self));
+}
+
 /* An extra adapter that does not hear or bond the pen is left; the pen says so later. */
 static gboolean
 on_scan_poll(gpointer user_data)
@@ -212,6 +241,12 @@ on_scan_poll(gpointer user_data)
         self->timer_id = 0;
         self->step = PD_ENROL_OPEN;
         pd_enrol_skip_adapter(self, "it was not heard there");
+        return G_SOURCE_REMOVE;
+    }
+    if (self->bonded->len == 0 && self->adapters->len > 1 &&
+        now_us - self->adapter_us > FIRST_ADAPTER_US) {
+        self->timer_id = 0;
+        move_on(self);
         return G_SOURCE_REMOVE;
     }
     if (now_us - self->scan_us > SCAN_SLICE_US && is_anybody_waiting(self)) {

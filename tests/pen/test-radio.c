@@ -91,6 +91,38 @@ is_ended(Rig *rig, const void *user_data)
     return ((const Ended *)user_data)->done;
 }
 
+/* A pen that refuses is asked after 2, 4, 8 s, and not the whole window long. */
+static void
+test_refusing(void)
+{
+    g_autoptr(Rig) rig = rig_new("--pens=1");
+    g_autoptr(GError) error = NULL;
+    g_autofree char *address = rig_dup_truth(rig, "PT-0001", "address");
+
+    rig_start_manager(rig, NULL);
+    rig_idle(rig, 300);
+    g_assert_null(rig_enroll(rig, address, NULL, 10, &error));
+    g_assert_error(error, PD_ERROR, PD_ERROR_ENROLL_TIMEOUT);
+    g_assert_nonnull(strstr(error->message, "refuses to pair"));
+    g_assert_cmpuint(rig_count(rig, " Pair\n"), >=, 2);
+    g_assert_cmpuint(rig_count(rig, " Pair\n"), <=, 3);
+}
+
+/* Adapters take turns until one hears a pen. */
+static void
+test_turns(void)
+{
+    g_autoptr(Rig) rig = rig_new("--pens=0 --adapters=2");
+    g_autoptr(GError) error = NULL;
+
+    rig_start_manager(rig, NULL);
+    rig_idle(rig, 300);
+    g_assert_null(rig_enroll(rig, "PT-0001", NULL, 14, &error));
+    g_assert_error(error, PD_ERROR, PD_ERROR_ENROLL_TIMEOUT);
+    g_assert_cmpuint(rig_count(rig, "hci0 StartDiscovery\n"), >=, 1);
+    g_assert_cmpuint(rig_count(rig, "hci1 StartDiscovery\n"), ==, 1);
+}
+
 /* One window at a time; a cancelled one is over at once and leaves nothing behind. */
 static void
 test_window(void)
@@ -457,6 +489,8 @@ main(int argc, char **argv)
     (void)g_log_set_always_fatal(G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL);
     g_test_add_func("/manager/debris", test_debris);
     g_test_add_func("/manager/refusals", test_refusals);
+    g_test_add_func("/manager/refusing", test_refusing);
+    g_test_add_func("/manager/turns", test_turns);
     g_test_add_func("/manager/double", test_double);
     g_test_add_func("/manager/window", test_window);
     g_test_add_func("/manager/adapters", test_adapters);

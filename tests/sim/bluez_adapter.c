@@ -117,6 +117,7 @@ on_method(void *user_data,
           GDBusMethodInvocation *invocation)
 {
     SimAdapter *self = user_data;
+    sim_bluez_say(self->bluez, "%s %s", self->path, method);
     if (g_str_equal(method, "StartDiscovery")) {
         do_start(self, invocation);
     } else if (g_str_equal(method, "StopDiscovery")) {
