@@ -148,11 +148,15 @@ on_objects(GObject *source, GAsyncResult *result, gpointer user_data)
     if (reply == NULL) {
         g_warning("%s; asking again in %d s", error->message, RETRY_S);
         self->retry_id = g_timeout_add_seconds(RETRY_S, on_retry, self);
+        if (pd_bluez_error_get_hint(error) == PD_BLUEZ_HINT_NO_REPLY) {
+            pd_bluez_client_tell_mute(self);
+        }
         return;
     }
     g_autoptr(GVariant) objects = g_variant_get_child_value(reply, 0);
     pd_bluez_table_load(self, objects);
     self->is_up = true;
+    self->n_mute = 0;
     if (self->agent != NULL) {
         pd_bluez_agent_reregister(self->agent);
     }
@@ -193,6 +197,8 @@ drop_generation(PdBluezClient *self)
     g_clear_pointer(&self->owner, g_free);
     pd_bluez_table_clear(self);
     self->is_up = false;
+    self->is_probing = false;
+    self->n_mute = 0;
     if (was_up && self->listener.service_down != NULL) {
         self->listener.service_down(self->user_data);
     }

@@ -44,6 +44,8 @@ typedef struct {
     /* changed: bits of PdBluezDeviceChange */
     void (*device_changed)(void *user_data, PdBluezDevice *device, uint32_t changed);
     void (*device_removed)(void *user_data, PdBluezDevice *device);
+    /* It owns its name but left so many calls in a row unanswered (P11). */
+    void (*mute)(void *user_data, uint32_t n_times);
     /* A notification or indication after pd_bluez_char_start_notify_async(). */
     void (*value)(void *user_data,
                   PdBluezDevice *device,
@@ -67,6 +69,15 @@ void pd_bluez_client_free(PdBluezClient *self);
 
 /** True while org.bluez has an owner and its objects are known. */
 bool pd_bluez_client_is_up(PdBluezClient *self);
+
+/** True while org.bluez has an owner, answering or not. */
+bool pd_bluez_client_has_owner(PdBluezClient *self);
+
+/** True while what was asked of bluetoothd last was not answered. */
+bool pd_bluez_client_is_mute(PdBluezClient *self);
+
+/** Ask bluetoothd for a sign of life; what comes of it is told by mute(). Source: P11. */
+void pd_bluez_client_probe(PdBluezClient *self);
 
 /** How often org.bluez appeared since the client was made; 0 = never. */
 uint32_t pd_bluez_client_get_generation(PdBluezClient *self);
@@ -117,6 +128,19 @@ void pd_bluez_discovery_stop_async(PdBluezClient *self,
                                    GAsyncReadyCallback callback,
                                    gpointer user_data);
 bool pd_bluez_discovery_stop_finish(PdBluezClient *self, GAsyncResult *result, GError **error);
+
+/**
+ * Switch an adapter off and on again. Ends every link on it.
+ *
+ * Errors: PD_ERROR_NO_ADAPTER, PD_ERROR_BLUEZ, PD_ERROR_TIMEOUT; it may be off then.
+ * Source: P13.
+ */
+void pd_bluez_adapter_cycle_async(PdBluezClient *self,
+                                  const char *adapter_address,
+                                  GCancellable *cancellable,
+                                  GAsyncReadyCallback callback,
+                                  gpointer user_data);
+bool pd_bluez_adapter_cycle_finish(PdBluezClient *self, GAsyncResult *result, GError **error);
 
 /**
  * Restart bluetooth.service by systemd: the only cure of AcquireNotify's debris

@@ -29,12 +29,17 @@ struct PdBluezClient {
     guint name_watch_id;
     guint retry_id;
     uint32_t generation;
+    uint32_t n_mute; /* calls in a row that were not answered */
+    bool is_probing;
     bool is_up;
 };
 
 PdBluezClient *pd_bluez_client_ref(PdBluezClient *self);
 void pd_bluez_client_unref(PdBluezClient *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PdBluezClient, pd_bluez_client_unref)
+
+/** One more call was not answered. */
+void pd_bluez_client_tell_mute(PdBluezClient *self);
 
 void pd_bluez_table_init(PdBluezClient *self);
 void pd_bluez_table_clear(PdBluezClient *self); /* tells the listener while is_up */

@@ -1,9 +1,10 @@
 /* SPDX-FileCopyrightText: The Pentel authors
  * SPDX-License-Identifier: MIT
  *
- * What to do about debris of AcquireNotify (F1): another adapter that is bonded to the
- * pen first; else bluetooth.service is restarted, at once when this pen has an open
- * session, otherwise when no pen is in one, and at most once in two minutes.
+ * The last rung: bluetooth.service is restarted, at most once in two minutes, for debris of
+ * AcquireNotify (F1), a bluetoothd that is mute (P11) and a discovery that stays dead (P13).
+ * Debris: another adapter that is bonded to the pen first, then at once when this pen has
+ * an open session; otherwise only when no pen is in one.
  */
 #include "pen/pen.h"
 
@@ -27,18 +28,20 @@ on_restarted(GObject *source, GAsyncResult *result, gpointer user_data)
     }
 }
 
-/* The rule that forbids a restart now, in words; NULL when none does. */
+/* The rule that forbids a restart now, in words; NULL when none does. @pen: whose it is. */
 static char *
-dup_obstacle(PdPen *pen)
+dup_obstacle(PdPenManager *manager, PdPen *pen)
 {
-    PdPenManager *manager = pen->manager;
     const int64_t since_us = g_get_monotonic_time() - manager->cured_us;
 
+    if (manager->is_asleep) {
+        return g_strdup("the machine is going to sleep");
+    }
     if (manager->cured_us != 0 && since_us < CURE_EVERY_US) {
         return g_strdup_printf("it was restarted just now; again in %d s at the earliest",
                                (int)((CURE_EVERY_US - since_us) / G_USEC_PER_SEC));
     }
-    if (pd_pen_is_in_session(pen)) {
+    if (pen != NULL && pd_pen_is_in_session(pen)) {
         return NULL;
     }
     for (guint i = 0; i < manager->pens->len; i++) {
@@ -58,7 +61,7 @@ pd_cure_try(PdPen *pen)
         pd_pen_feed(pen, PEN_LINK_EV_ADAPTER);
         return;
     }
-    char *obstacle = dup_obstacle(pen);
+    char *obstacle = dup_obstacle(pen->manager, pen);
     if (obstacle == NULL) {
         g_warning("%s: bluetoothd holds debris of AcquireNotify, restarting bluetooth.service",
                   pen->info->serial);
@@ -67,4 +70,29 @@ pd_cure_try(PdPen *pen)
         obstacle = g_strdup("restarting it now");
     }
     pd_pen_feed_because(pen, PEN_LINK_EV_FAILED, obstacle);
+}
+
+static void
+on_service_restarted(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!pd_bluez_restart_service_finish(result, &error)) {
+        g_warning("%s; restart bluetooth.service by hand, see pentelctl doctor", error->message);
+    }
+}
+
+bool
+pd_cure_service(PdPenManager *self, const char *why)
+{
+    g_autofree char *obstacle = dup_obstacle(self, NULL);
+
+    if (obstacle != NULL) {
+        g_message("%s; bluetooth.service is left alone: %s", why, obstacle);
+        return false;
+    }
+    g_warning("%s; restarting bluetooth.service", why);
+    self->cured_us = g_get_monotonic_time();
+    pd_bluez_restart_service_async(self->bus, NULL, on_service_restarted, NULL);
+    return true;
 }

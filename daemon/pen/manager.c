@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#define MUTE_MIN 2u /* calls that bluetoothd left unanswered */
+
 PdPen *
 pd_manager_find(PdPenManager *self, const char *serial)
 {
@@ -107,6 +109,22 @@ on_service_down(void *user_data)
     if (self->enrol != NULL) {
         pd_enrol_on_service_down(self->enrol);
     }
+}
+
+/* Once may be a busy machine. */
+static void
+on_mute(void *user_data, uint32_t n_times)
+{
+    PdPenManager *self = user_data;
+
+    for (guint i = 0; i < self->pens->len; i++) {
+        pd_pen_tell_changed(g_ptr_array_index(self->pens, i));
+    }
+    if (n_times < MUTE_MIN) {
+        pd_bluez_client_probe(self->bluez);
+        return;
+    }
+    (void)pd_cure_service(self, "bluetoothd does not answer");
 }
 
 static void
@@ -247,6 +265,7 @@ pd_pen_manager_new(GDBusConnection *bus,
         .device_added = on_device_added,
         .device_changed = on_device_changed,
         .device_removed = on_device_removed,
+        .mute = on_mute,
         .value = on_value,
     };
     PdPenManager *self = g_new0(PdPenManager, 1);

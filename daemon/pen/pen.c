@@ -129,6 +129,19 @@ pd_pen_get_state(PdPen *self)
 }
 
 static char *
+dup_bluez_reason(PdBluezClient *bluez)
+{
+    if (!pd_bluez_client_has_owner(bluez)) {
+        return g_strdup("bluetoothd is not running; the pen is connected as soon as it does");
+    }
+    if (pd_bluez_client_is_mute(bluez)) {
+        return g_strdup("bluetoothd does not answer; it is asked every 5 s, and restarted when "
+                        "no pen is in a session, every 2 minutes at most");
+    }
+    return g_strdup("bluetoothd is starting; the pen is connected in a moment");
+}
+
+static char *
 dup_idle_reason(PdPen *self)
 {
     if (self->is_suspended) {
@@ -138,7 +151,7 @@ dup_idle_reason(PdPen *self)
         return g_strdup("the machine is going to sleep; the pen is connected again when it wakes");
     }
     if (!pd_bluez_client_is_up(self->manager->bluez)) {
-        return g_strdup("bluetoothd is not running; the pen is connected as soon as it does");
+        return dup_bluez_reason(self->manager->bluez);
     }
     if (pd_pen_is_crowded_out(self)) {
         return g_strdup_printf(
@@ -256,14 +269,15 @@ pd_pen_tell_changed(PdPen *self)
         return;
     }
     /* Not the numbers of each window: nobody wants a signal for those. */
+    const bool is_idle = self->state.state == PEN_LINK_IDLE;
     g_autofree char *now =
-        g_strdup_printf("%s %d %d %u %d %s",
+        g_strdup_printf("%s %d %u %d %s %s",
                         pd_pen_get_state(self),
                         (int)self->state.state,
-                        manager->is_asleep ? 1 : 0,
                         pd_pen_get_n_malformed(self),
                         self->device != NULL ? pd_bluez_device_get_battery_pct(self->device) : 255,
-                        self->detail != NULL ? self->detail : "");
+                        self->detail != NULL ? self->detail : "",
+                        is_idle ? pd_pen_get_reason(self) : "");
     if (g_strcmp0(now, self->told) == 0) {
         return;
     }

@@ -252,6 +252,8 @@ void pd_slots_stop(PdPenManager *self);
 /* cure.c */
 /** Do about debris what the rules allow now; feeds ADAPTER or FAILED. */
 void pd_cure_try(PdPen *pen);
+/** Restart bluetooth.service if the rules allow it now; false when they do not. */
+bool pd_cure_service(PdPenManager *self, const char *why);
 
 /* sleep.c */
 void pd_sleep_start(PdPenManager *self);

@@ -214,6 +214,9 @@ on_connected(GObject *source, GAsyncResult *result, gpointer user_data)
         return;
     }
     g_debug("%s: %s", self->info->serial, error->message);
+    if (pd_bluez_error_get_hint(error) == PD_BLUEZ_HINT_NO_REPLY) {
+        pd_bluez_client_probe(self->manager->bluez); /* it gives up by itself at 41.5 s (F22) */
+    }
     pd_pen_feed(self, judge_connect_error(self, error));
 }
 
