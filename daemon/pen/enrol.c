@@ -413,8 +413,11 @@ watch_cancellable(PdEnrol *self, GCancellable *cancellable)
 void
 pd_enrol_on_service_down(PdEnrol *self)
 {
-    pd_enrol_fail(
-        self, g_error_new(PD_ERROR, PD_ERROR_BLUEZ, "bluetoothd went away during the enrolment"));
+    const char *why = self->n_rungs > 0 && self->problem != NULL
+                          ? self->problem
+                          : "bluetoothd went away during the enrolment";
+
+    pd_enrol_fail(self, g_error_new_literal(PD_ERROR, PD_ERROR_BLUEZ, why));
 }
 
 void

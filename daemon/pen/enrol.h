@@ -56,6 +56,9 @@ struct PdEnrol {
     guint timer_id;
     guint cancel_id;
     int64_t scan_us;    /* when this scan began */
+    int64_t heard_us;   /* when any pen was last heard */
+    int64_t dead_us;    /* since when discovery shows no life; 0 = it does */
+    uint32_t n_rungs;   /* of the ladder for it, climbed so far */
     int64_t ready_us;   /* when waiting for services began */
     int64_t adapter_us; /* when this adapter's turn began */
     uint32_t n_dropped; /* links of a bonded device that fell */
@@ -115,6 +118,12 @@ char *pd_enrol_dup_outcome(const PdEnrol *self);
 
 /* enrol_bond.c: bond, link and identify self->device. */
 void pd_enrol_link_device(PdEnrol *self);
+
+/* enrol_dead.c: the watchdog of discovery (P13). */
+/** While scanning: true when it took over, and will start the scan again. */
+bool pd_enrol_watch_discovery(PdEnrol *self);
+/** The same when bluetoothd refused to start one. */
+bool pd_enrol_watch_start(PdEnrol *self);
 
 /* enrol_scan.c: find it on the adapter whose turn it is. */
 void pd_enrol_start_scan(PdEnrol *self);

@@ -141,6 +141,7 @@ consider(PdEnrol *self, PdBluezDevice *device, bool may_guess)
 void
 pd_enrol_on_device(PdEnrol *self, PdBluezDevice *device)
 {
+    self->heard_us = MAX(self->heard_us, pd_bluez_device_get_heard_us(device));
     consider(self, device, false);
 }
 
@@ -235,6 +236,7 @@ static gboolean
 on_scan_poll(gpointer user_data)
 {
     PdEnrol *self = user_data;
+    const guint timer_id = self->timer_id;
     const int64_t now_us = g_get_monotonic_time();
 
     if (self->bonded->len > 0 && now_us - self->adapter_us > EXTRA_ADAPTER_US) {
@@ -254,6 +256,11 @@ on_scan_poll(gpointer user_data)
         pause_scan(self);
         return G_SOURCE_REMOVE;
     }
+    self->timer_id = 0; /* the watchdog may set another */
+    if (pd_enrol_watch_discovery(self)) {
+        return G_SOURCE_REMOVE;
+    }
+    self->timer_id = timer_id;
     consider_all(self);
     return self->step == PD_ENROL_SCAN ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
 }
@@ -276,9 +283,13 @@ on_scanning(GObject *source, GAsyncResult *result, gpointer user_data)
             return;
         }
         /* A Connect that is being given up takes a moment (P9). */
+        const bool is_theirs = g_error_matches(error, PD_ERROR, PD_ERROR_BUSY) == FALSE ||
+                               strstr(error->message, "org.bluez") != NULL;
         pd_enrol_set_problem(self, error->message);
         g_error_free(error);
-        pd_enrol_set_timer(self, POLL_MS, on_scan_again);
+        if (!is_theirs || !pd_enrol_watch_start(self)) {
+            pd_enrol_set_timer(self, POLL_MS, on_scan_again);
+        }
         return;
     }
     self->step = PD_ENROL_SCAN;

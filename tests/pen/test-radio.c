@@ -123,6 +123,34 @@ test_turns(void)
     g_assert_cmpuint(rig_count(rig, "hci1 StartDiscovery\n"), ==, 1);
 }
 
+/* P13: a dead discovery is started anew, then its adapter switched off and on. */
+static void
+test_deaf(void)
+{
+    g_autoptr(Rig) rig = rig_new(SCENARIO_USUAL "--pens=1 --deaf=2");
+
+    rig_start_manager(rig, NULL);
+    g_autofree char *serial = rig_enroll(rig, "PT-0001", NULL, 60, NULL);
+    g_assert_cmpstr(serial, ==, "PT-0001");
+    g_assert_cmpuint(rig_count(rig, "hci0 StartDiscovery\n"), ==, 3);
+    g_assert_cmpuint(rig_count(rig, "restarts"), ==, 0);
+}
+
+/* The last rung ends the window, and says so. */
+static void
+test_deaf_restart(void)
+{
+    g_autoptr(Rig) rig = rig_new(SCENARIO_USUAL "--pens=1 --deaf=3");
+    g_autoptr(GError) error = NULL;
+
+    rig_start_manager(rig, NULL);
+    g_assert_null(rig_enroll(rig, "PT-0001", NULL, 60, &error));
+    g_assert_error(error, PD_ERROR, PD_ERROR_BLUEZ);
+    g_assert_nonnull(strstr(error->message, "enrol the pen again"));
+    g_assert_cmpuint(rig_count(rig, "restarts"), ==, 1);
+    scenario_enroll(rig, 1);
+}
+
 /* One window at a time; a cancelled one is over at once and leaves nothing behind. */
 static void
 test_window(void)
@@ -491,6 +519,8 @@ main(int argc, char **argv)
     g_test_add_func("/manager/refusals", test_refusals);
     g_test_add_func("/manager/refusing", test_refusing);
     g_test_add_func("/manager/turns", test_turns);
+    g_test_add_func("/manager/deaf", test_deaf);
+    g_test_add_func("/manager/deaf-restart", test_deaf_restart);
     g_test_add_func("/manager/double", test_double);
     g_test_add_func("/manager/window", test_window);
     g_test_add_func("/manager/adapters", test_adapters);

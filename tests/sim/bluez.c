@@ -88,6 +88,7 @@ void
 sim_bluez_restart(SimBluez *self)
 {
     sim_bluez_say(self, "bluetoothd restarts");
+    self->deaf = 0;
     self->crash = false;
     sim_bluez_stop(self);
     self->start_at_us = g_get_monotonic_time() + RESTART_US;
@@ -118,6 +119,7 @@ sim_bluez_new(const SimOptions *options, const char *address, GPtrArray *pens)
         "/org/pentel/sim/org.bluez.xml", G_RESOURCE_LOOKUP_FLAGS_NONE, &error);
     SimBluez *self = g_new0(SimBluez, 1);
     self->options = options;
+    self->deaf = options->deaf;
     self->address = g_strdup(address);
     self->pens = pens;
     self->rng.state = sim_rng_mix(options->seed ^ 0xB1E2);

@@ -15,13 +15,22 @@ bus_of(const SimAdapter *self)
 bool
 sim_adapter_is_discovering(const SimAdapter *self)
 {
-    return self->scanners->len > 0;
+    return self->scanners->len > 0 && self->bluez->deaf == 0;
+}
+
+/* What is dead up to @level is alive again (P13). */
+static void
+revive(SimAdapter *self, uint32_t level)
+{
+    if (self->bluez->deaf <= level) {
+        self->bluez->deaf = 0;
+    }
 }
 
 static void
 set_discovering(SimAdapter *self)
 {
-    const bool discovering = self->scanners->len > 0;
+    const bool discovering = sim_adapter_is_discovering(self);
     sim_bus_set(bus_of(self),
                 self->path,
                 SIM_ADAPTER_IFACE,
@@ -49,6 +58,7 @@ remove_scanner(SimAdapter *self, const char *sender)
     g_bus_unwatch_name(watch);
     g_hash_table_remove(self->watches, sender);
     g_ptr_array_remove_index(self->scanners, index);
+    revive(self, 1);
     set_discovering(self);
     return true;
 }
@@ -138,6 +148,7 @@ set_powered(SimAdapter *self, bool powered)
 {
     self->powered = powered;
     if (!powered) {
+        revive(self, 2);
         while (self->scanners->len > 0) {
             (void)remove_scanner(self, g_ptr_array_index(self->scanners, 0));
         }

@@ -107,6 +107,7 @@ struct SimBluez {
     GDBusConnection *connection; /* owned; NULL while stopped */
     SimBus *bus;                 /* owned; NULL while stopped */
     SimRng rng;
+    uint32_t deaf;       /* as the option, until it is cured */
     int64_t start_at_us; /* when a restart comes back, 0 none */
     bool crash;          /* to be ended when the stack is clean */
 };

@@ -56,7 +56,7 @@ typedef struct {
     int pens, adapters, sessions, passes, capacity, mtu, rate;
     int disconnect_every, absent, reboot_every, slow_racp, absent_connect, att;
     int lose_bonds_after;
-    int pairing, linger, hostile_pen;
+    int pairing, linger, hostile_pen, deaf;
     double speed, drop, bad_crc, holes, overtake, debris;
     gboolean clock_jump, wait_for_bond, bonded, no_bluez, verbose;
 } Raw;
@@ -183,6 +183,7 @@ parse_raw(Raw *r, char ***argv, GError **error)
           "HOW" },
         { "hostile-pen", 0, 0, G_OPTION_ARG_INT, &r->hostile_pen, "which pen, else the last", "N" },
         { "polkit", 0, 0, G_OPTION_ARG_STRING, &r->polkit, "yes, no, hang or absent", "ANSWER" },
+        { "deaf", 0, 0, G_OPTION_ARG_INT, &r->deaf, "what revives discovery", "0-3" },
         { "no-bluez", 0, 0, G_OPTION_ARG_NONE, &r->no_bluez, "no bluetoothd at all", NULL },
         { "verbose", 'v', 0, G_OPTION_ARG_NONE, &r->verbose, "a line for every event", NULL },
         G_OPTION_ENTRY_NULL,
@@ -300,6 +301,7 @@ take(SimOptions *self, Raw *r)
     self->pairing_s = r->pairing;
     self->linger_s = r->linger;
     self->no_bluez = r->no_bluez;
+    self->deaf = (uint32_t)CLAMP(r->deaf, 0, 3);
     self->verbose = r->verbose;
     self->hostile_pen = r->hostile_pen > 0 ? (uint32_t)r->hostile_pen : (uint32_t)r->pens;
 }

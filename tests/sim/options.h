@@ -56,6 +56,7 @@ typedef struct {
     uint32_t slow_racp_ms;
     uint32_t lose_bonds_ms; /* after the first bond; 0 never (F11) */
     uint32_t absent_connect_ms;
+    uint32_t deaf;   /* discovery is dead until 1 it starts anew, 2 power, 3 a restart */
     uint32_t att_ms; /* round trip of one ATT request */
     bool clock_jump;
     bool wait_for_bond; /* treatments begin when the pen was first bonded */
