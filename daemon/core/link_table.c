@@ -344,7 +344,7 @@ static const Words words[PEN_LINK_N_STATES] = {
                         "one is there and on" },
     [PEN_LINK_AWAIT] = { "absent", "the pen is called; it is connected as soon as it is heard" },
     [PEN_LINK_PAUSE] = { "absent", "there is no link; it is tried again in a moment" },
-    [PEN_LINK_RESOLVE] = { "connecting", "linked, reading what the pen offers" },
+    [PEN_LINK_RESOLVE] = { "connecting", "linked, reading what the pen offers, for 5 s at most" },
     [PEN_LINK_FEATURE] = { "connecting", "linked, checking who the pen is" },
     [PEN_LINK_SUBSCRIBE] = { "connecting", "linked, subscribing to its records" },
     [PEN_LINK_CLOCK] = { "connecting", "linked, comparing clocks" },

@@ -145,7 +145,7 @@ static char *
 dup_idle_reason(PdPen *self)
 {
     if (self->is_suspended) {
-        return g_strdup("an enrolment window is open for this pen");
+        return g_strdup("an enrolment window is open for this pen; it is connected when that ends");
     }
     if (self->manager->is_asleep) {
         return g_strdup("the machine is going to sleep; the pen is connected again when it wakes");
@@ -156,7 +156,7 @@ dup_idle_reason(PdPen *self)
     if (pd_pen_is_crowded_out(self)) {
         return g_strdup_printf(
             "every adapter it is bonded to holds its %u links; it is linked when "
-            "one ends, and idle pens take turns",
+            "one ends, and idle pens take turns of about 30 s",
             self->manager->config.links_per_adapter);
     }
     const PdBluezAdapter *adapter = find_unbonded_adapter(self);
@@ -165,7 +165,7 @@ dup_idle_reason(PdPen *self)
                         "one is");
     }
     return g_strdup_printf("not bonded on adapter %s (%s); put the pen in pairing mode and run "
-                           "pentelctl enroll %s --adapter %s",
+                           "pentelctl enroll %s --adapter %s; it is connected from then on",
                            adapter->name,
                            adapter->address,
                            self->info->serial,
