@@ -36,7 +36,9 @@ count_durable(Rig *rig)
     PenRanges settled;
 
     pd_store_get_settled(rig->store, rig_get_truth(rig, "PT-0001", "log_id"), &settled);
-    return pen_ranges_contiguous_from(&settled, 1);
+    const uint32_t contiguous = pen_ranges_contiguous_from(&settled, 1);
+    pen_ranges_clear(&settled);
+    return contiguous;
 }
 
 static void
