@@ -28,7 +28,7 @@ on_pong(GObject *source, GAsyncResult *result, gpointer user_data)
         return;
     }
     self->is_probing = false;
-    if (pd_bluez_error_get_hint(error) == PD_BLUEZ_HINT_NO_REPLY) {
+    if (reply == NULL && pd_bluez_error_get_hint(error) == PD_BLUEZ_HINT_NO_REPLY) {
         pd_bluez_client_tell_mute(self);
     } else {
         self->n_mute = 0; /* an error is an answer, too */
