@@ -18,6 +18,8 @@
 #define PAGE_RECORDS       2048u /* more than a page can hold */
 #define VARINT_MAX         5u
 #define LOG_ID_FIELD_BYTES 9u
+#define HASH_SIZE          32u
+#define CHAIN_FIELDS_MAX   36u  /* hash and erased of JournalEntry */
 #define SCAN_SESSIONS      8192 /* rows in one read transaction, a few tens of milliseconds */
 
 /* The columns that take_row() reads, in its order. */
@@ -512,6 +514,25 @@ pd_query_get_anchors(PdQuery *self, uint64_t log_id, uint32_t *tick_unit_out, GE
     return stmt != NULL && got == 0 ? g_steal_pointer(&anchors) : NULL;
 }
 
+/* What is stored, and behind it what only the chain knows: fields of the same message. */
+static void
+append_entry(GByteArray *out, PdStmt *stmt)
+{
+    static const uint8_t erased[] = { 8 << 3, 1 };
+    const size_t n_entry = (size_t)sqlite3_column_bytes(stmt, 1);
+    const size_t n_hash = MIN((size_t)sqlite3_column_bytes(stmt, 2), HASH_SIZE);
+    const bool is_erased = sqlite3_column_int(stmt, 3) == 0;
+    const uint8_t hash_tag[] = { 7 << 3 | 2, (uint8_t)n_hash };
+
+    append_varint(out, n_entry + sizeof hash_tag + n_hash + (is_erased ? sizeof erased : 0));
+    g_byte_array_append(out, sqlite3_column_blob(stmt, 1), (guint)n_entry);
+    g_byte_array_append(out, hash_tag, sizeof hash_tag);
+    g_byte_array_append(out, sqlite3_column_blob(stmt, 2), (guint)n_hash);
+    if (is_erased) {
+        g_byte_array_append(out, erased, sizeof erased);
+    }
+}
+
 GBytes *
 pd_query_read_journal(
     PdQuery *self, uint64_t after, uint64_t upto, uint64_t *last_out, GError **error)
@@ -519,8 +540,9 @@ pd_query_read_journal(
     g_autoptr(GByteArray) out = g_byte_array_new();
     g_autoptr(PdStmt) stmt = pd_db_query(self->db,
                                          error,
-                                         "select seq, entry from journal where seq > ?"
-                                         " and seq <= ? and entry is not null order by seq",
+                                         "select seq, entry, hash, length(salt) from journal"
+                                         " where seq > ? and seq <= ? and entry is not null"
+                                         " order by seq",
                                          "ii",
                                          (int64_t)MIN(after, (uint64_t)INT64_MAX),
                                          (int64_t)MIN(upto, (uint64_t)INT64_MAX));
@@ -529,11 +551,10 @@ pd_query_read_journal(
     *last_out = after;
     while (stmt != NULL && (got = pd_db_step(self->db, stmt, error)) > 0) {
         const size_t n_entry = (size_t)sqlite3_column_bytes(stmt, 1);
-        if (out->len > 0 && out->len + n_entry + VARINT_MAX > PAGE_BYTES) {
+        if (out->len > 0 && out->len + n_entry + CHAIN_FIELDS_MAX + VARINT_MAX > PAGE_BYTES) {
             break;
         }
-        append_varint(out, n_entry);
-        g_byte_array_append(out, sqlite3_column_blob(stmt, 1), (guint)n_entry);
+        append_entry(out, stmt);
         *last_out = (uint64_t)sqlite3_column_int64(stmt, 0);
     }
     if (stmt == NULL || got < 0) {

@@ -354,6 +354,25 @@ test_paging(void)
     g_assert_cmpuint(rig_health(rig).n_sessions, >, 30);
 }
 
+/* Each entry is given with its place in the chain, which what is stored does not hold. */
+static void
+expect_hashes(Rig *rig, const GPtrArray *entries)
+{
+    rig_close(rig);
+    for (guint i = 0; i < entries->len; i++) {
+        const Pentel__V1__JournalEntry *entry = g_ptr_array_index(entries, i);
+        g_autoptr(GString) sql = g_string_new("select count(*) from journal where hash = x'");
+        g_assert_cmpuint(entry->hash.len, ==, 32);
+        g_assert_false(entry->erased);
+        for (size_t at = 0; at < entry->hash.len; at++) {
+            g_string_append_printf(sql, "%02x", entry->hash.data[at]);
+        }
+        g_string_append_printf(sql, "' and seq = %u", i + 1);
+        g_assert_cmpint(rig_sql_int(rig, sql->str), ==, 1);
+    }
+    rig_open(rig);
+}
+
 static void
 test_journal_pages(void)
 {
@@ -383,6 +402,7 @@ test_journal_pages(void)
     g_assert_cmpstr(last->annotation->note, ==, "last");
     g_autoptr(GPtrArray) some = rig_read_all_journal(rig, 3);
     g_assert_cmpuint(some->len, ==, 3);
+    expect_hashes(rig, entries);
 }
 
 static void
