@@ -7,6 +7,7 @@
 #include "store/home.h"
 
 #include "store/schema.h"
+#include "store/witness.h"
 #include "util/error.h"
 
 #include <glib/gstdio.h>
@@ -201,8 +202,8 @@ try_open(PdHome *self, bool *damaged_out, GError **error)
     return NULL;
 }
 
-PdDb *
-pd_home_open_index(PdHome *self, GError **error)
+static PdDb *
+open_or_move(PdHome *self, GError **error)
 {
     g_autoptr(GError) local = NULL;
     bool damaged = false;
@@ -229,6 +230,14 @@ pd_home_open_index(PdHome *self, GError **error)
               local->message,
               self->moved_to);
     return try_open(self, &damaged, error);
+}
+
+PdDb *
+pd_home_open_index(PdHome *self, GError **error)
+{
+    g_autoptr(PdDb) db = open_or_move(self, error);
+
+    return db != NULL && pd_witness_attach(db, error) ? g_steal_pointer(&db) : NULL;
 }
 
 uint64_t

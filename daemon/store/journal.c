@@ -5,40 +5,27 @@
  */
 #include "store/journal.h"
 
+#include "store/chain.h"
 #include "util/error.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
 
-#define HASH_SIZE 32u
-#define SALT_SIZE 32u
-
-static void
-hash_two(const uint8_t *a, size_t n_a, const uint8_t *b, size_t n_b, uint8_t digest_out[HASH_SIZE])
-{
-    g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
-    gsize n_digest = HASH_SIZE;
-
-    g_checksum_update(checksum, a, (gssize)n_a);
-    g_checksum_update(checksum, b, (gssize)n_b);
-    g_checksum_get_digest(checksum, digest_out, &n_digest);
-}
-
 /* seq and hash of the last entry; zeros when there is none. */
 static bool
-read_last(PdDb *db, uint64_t *seq_out, uint8_t hash_out[HASH_SIZE], GError **error)
+read_last(PdDb *db, uint64_t *seq_out, uint8_t hash_out[PD_CHAIN_HASH_SIZE], GError **error)
 {
     g_autoptr(PdStmt) stmt =
         pd_db_query(db, error, "select seq, hash from journal order by seq desc limit 1", "");
     const int got = stmt == NULL ? -1 : pd_db_step(db, stmt, error);
 
     *seq_out = 0;
-    memset(hash_out, 0, HASH_SIZE);
+    memset(hash_out, 0, PD_CHAIN_HASH_SIZE);
     if (got > 0) {
         *seq_out = (uint64_t)sqlite3_column_int64(stmt, 0);
-        if (sqlite3_column_bytes(stmt, 1) == (int)HASH_SIZE) {
-            memcpy(hash_out, sqlite3_column_blob(stmt, 1), HASH_SIZE);
+        if (sqlite3_column_bytes(stmt, 1) == (int)PD_CHAIN_HASH_SIZE) {
+            memcpy(hash_out, sqlite3_column_blob(stmt, 1), PD_CHAIN_HASH_SIZE);
         }
     }
     return got >= 0;
@@ -63,10 +50,10 @@ pd_journal_append(PdDb *db,
                   uint64_t *seq_out,
                   GError **error)
 {
-    uint8_t before[HASH_SIZE];
-    uint8_t content[HASH_SIZE];
-    uint8_t hash[HASH_SIZE];
-    uint8_t salt[SALT_SIZE];
+    uint8_t before[PD_CHAIN_HASH_SIZE];
+    uint8_t content[PD_CHAIN_HASH_SIZE];
+    uint8_t hash[PD_CHAIN_HASH_SIZE];
+    uint8_t salt[PD_CHAIN_SALT_SIZE];
     uint64_t seq = 0;
 
     if (!read_last(db, &seq, before, error)) {
@@ -83,8 +70,9 @@ pd_journal_append(PdDb *db,
     const size_t n_bytes = pentel__v1__journal_entry__get_packed_size(entry);
     g_autofree uint8_t *bytes = g_malloc(n_bytes);
     pentel__v1__journal_entry__pack(entry, bytes);
-    hash_two(salt, sizeof salt, bytes, n_bytes, content);
-    hash_two(before, sizeof before, content, sizeof content, hash);
+    pd_chain_hash_content(salt, sizeof salt, bytes, n_bytes, content);
+    g_autoptr(GBytes) frame = pd_chain_dup_frame(bytes, n_bytes);
+    pd_chain_link(before, frame, (uint32_t)entry->kind_case, content, hash);
     *seq_out = seq + 1;
     return pd_db_run(db,
                      error,

@@ -7,6 +7,7 @@
 #include "store/ledger.h"
 
 #include "core/wire.h"
+#include "store/witness.h"
 #include "util/error.h"
 
 #include <string.h>
@@ -319,6 +320,7 @@ pd_ledger_take_record(
     log->changed = true;
     if (session_number == 0) {
         return insert_raw(self, log_id, number, 0, record, n_record, error) &&
+               pd_witness_add_outside(self->db, self->next_rowid - 1, error) &&
                take_outside(self, log, number, error);
     }
     PdSessionFold *session = pd_ledger_get_session(self, log_id, session_number, error);

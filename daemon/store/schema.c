@@ -7,6 +7,8 @@
  */
 #include "store/schema.h"
 
+#include "store/chain.h"
+#include "store/witness.h"
 #include "util/error.h"
 
 #include <glib/gstdio.h>
@@ -16,7 +18,6 @@
 #include <unistd.h>
 
 static const char *const schema_1 =
-    "begin immediate;"
     /* store_id, machine, folded_rowid */
     "create table meta (key text primary key, value) without rowid;"
     "create table former_store (store_id text primary key, head integer not null,"
@@ -78,12 +79,28 @@ static const char *const schema_1 =
     " kind integer not null, tick_us integer not null, value integer not null,"
     " cartridge text, lot text, expiry text, needles integer, text text,"
     " primary key (opened_seq, idx)) without rowid;"
-    "create table segment (id integer primary key, name text not null unique);"
-    "pragma user_version = 1;"
-    "commit";
+    "create table segment (id integer primary key, name text not null unique);";
 
-/* From version 1 on, in order. There is none yet: the last one only ends the table. */
-static const PdMigration migrations[] = { { NULL } };
+/* What tamper evidence, erasure and holds need. */
+static const char *const schema_2 =
+    /* Hash of the content of an erased entry, whose salt is empty; else null. */
+    "alter table journal add column content blob;"
+    "alter table session add column hold text;"
+    /* Numbers whose content must not come back from anywhere (F20). */
+    "create table erased (log_id integer not null, session integer not null,"
+    " first integer not null, last integer not null,"
+    " primary key (log_id, session, first)) without rowid;"
+    "create table witness (name text primary key, n integer not null, sum blob not null)"
+    " without rowid;";
+
+static bool
+run_2(PdDb *db, GError **error)
+{
+    return pd_chain_renew(db, error) && pd_witness_begin(db, error);
+}
+
+/* From version 1 on, in order. */
+static const PdMigration migrations[] = { { schema_2, run_2 } };
 
 static bool
 get_version(PdDb *db, int64_t *version_out, GError **error)
@@ -154,7 +171,8 @@ run_steps(const char *path, const PdMigration *steps, int64_t target, GError **e
         return false;
     }
     for (int64_t at = version; at < target; at++) {
-        if (!pd_db_script(db, steps[at - 1].sql, error)) {
+        const PdMigration *step = &steps[at - 1];
+        if (!pd_db_script(db, step->sql, error) || (step->run != NULL && !step->run(db, error))) {
             return false;
         }
     }
@@ -225,6 +243,20 @@ pd_schema_drop_old(const char *path)
     }
 }
 
+static bool
+create(PdDb *db, GError **error)
+{
+    g_autofree char *end = g_strdup_printf("pragma user_version = %d; commit", PD_SCHEMA_VERSION);
+
+    if (pd_db_script(db, "begin immediate", error) && pd_db_script(db, schema_1, error) &&
+        pd_db_script(db, schema_2, error) && pd_witness_begin(db, error) &&
+        pd_db_script(db, end, error)) {
+        return true;
+    }
+    (void)sqlite3_exec(pd_db_handle(db), "rollback", NULL, NULL, NULL);
+    return false;
+}
+
 bool
 pd_schema_ensure(PdDb *db, GError **error)
 {
@@ -243,5 +275,5 @@ pd_schema_ensure(PdDb *db, GError **error)
                     PD_SCHEMA_VERSION);
         return false;
     }
-    return version == PD_SCHEMA_VERSION || pd_db_script(db, schema_1, error);
+    return version == PD_SCHEMA_VERSION || create(db, error);
 }

@@ -4,11 +4,12 @@
 
 #include "store/db.h"
 
-#define PD_SCHEMA_VERSION 1
+#define PD_SCHEMA_VERSION 2
 
 /* One step from the version of its place in the table (from 1) to the next. */
 typedef struct {
     const char *sql;
+    bool (*run)(PdDb *db, GError **error); /* what SQL cannot say; may be NULL */
 } PdMigration;
 
 /**
