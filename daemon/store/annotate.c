@@ -195,6 +195,17 @@ pd_annotation_write(PdDb *db, const PdAnnotation *annotate, uint64_t opened_seq,
            write_zone(db, annotate, opened_seq, error);
 }
 
+bool
+pd_hold_write(PdDb *db, const Pentel__V1__Hold *hold, uint64_t opened_seq, GError **error)
+{
+    return pd_db_run(db,
+                     error,
+                     "update session set hold = ? where opened_seq = ?",
+                     "ti",
+                     hold->released ? NULL : hold->reason,
+                     (int64_t)opened_seq);
+}
+
 static bool
 pass_exists(PdLedger *ledger, const Annotate *annotate, uint64_t opened_seq, GError **error)
 {

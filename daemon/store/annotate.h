@@ -20,3 +20,6 @@ bool pd_annotation_write(PdDb *db,
                          const PdAnnotation *annotation,
                          uint64_t opened_seq,
                          GError **error);
+
+/** The same for an entry that holds or releases. */
+bool pd_hold_write(PdDb *db, const Pentel__V1__Hold *hold, uint64_t opened_seq, GError **error);

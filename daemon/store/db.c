@@ -57,6 +57,8 @@ pragmas_of(PdDbRole role)
                "pragma secure_delete=fast; pragma cache_size=-1024; pragma busy_timeout=10000";
     case PD_DB_READER:
         return "pragma query_only=on; pragma cache_size=-256; pragma busy_timeout=1000";
+    case PD_DB_VERIFIER:
+        return "pragma temp_store=memory; pragma cache_size=-1024; pragma busy_timeout=1000";
     case PD_DB_CHECKPOINTER:
         return "pragma wal_autocheckpoint=0; pragma cache_size=-64; pragma busy_timeout=300";
     }

@@ -21,6 +21,7 @@ typedef enum {
     PD_DB_WRITER = 0, /* synchronous=FULL, creates the file */
     PD_DB_READER,     /* read-only, 256 KiB of cache (F23) */
     PD_DB_CHECKPOINTER,
+    PD_DB_VERIFIER, /* as a reader, with tables of its own in memory */
 } PdDbRole;
 
 /**

@@ -257,6 +257,68 @@ write_parts(PdLedger *ledger, PdSessionFold *session, const PdSessionView *view,
     return true;
 }
 
+typedef struct {
+    Pentel__V1__SessionChanged message;
+    char definition[64];
+    Pentel__V1__MissingRange *ranges; /* owned */
+    Pentel__V1__MissingRange **list;  /* owned */
+} Receipt;
+
+static void
+receipt_clear(Receipt *self)
+{
+    g_free(self->ranges);
+    g_free(self->list);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Receipt, receipt_clear)
+
+static void
+fill_missing(Receipt *self, const GArray *missing)
+{
+    self->ranges = g_new0(Pentel__V1__MissingRange, missing->len);
+    self->list = g_new0(Pentel__V1__MissingRange *, missing->len);
+    for (guint i = 0; i < missing->len; i++) {
+        const PdMissing *range = &g_array_index(missing, PdMissing, i);
+        pentel__v1__missing_range__init(&self->ranges[i]);
+        self->ranges[i].first = range->first;
+        self->ranges[i].last = range->last;
+        self->ranges[i].cause = (char *)(uintptr_t)pd_cause_to_string(range->cause);
+        self->list[i] = &self->ranges[i];
+    }
+    self->message.n_missing = missing->len;
+    self->message.missing = self->list;
+}
+
+static void
+fill_receipt(Receipt *self,
+             PdLedger *ledger,
+             const PdSessionFold *session,
+             const PdSessionView *view,
+             const PdVerdict *verdict)
+{
+    const PdLog *log = pd_ledger_get_log(ledger, session->log_id);
+    Pentel__V1__SessionChanged *changed = &self->message;
+
+    pentel__v1__session_changed__init(changed);
+    pen_fold_definition(&ledger->config, self->definition);
+    changed->state = (char *)(uintptr_t)verdict->state;
+    changed->definition = self->definition;
+    changed->receipt_sha256 = (ProtobufCBinaryData){ 32, (uint8_t *)(uintptr_t)view->receipt };
+    changed->log_id = session->log_id;
+    changed->first = session->number;
+    changed->last = verdict->last;
+    changed->placed = verdict->placed;
+    changed->started_wall_us = verdict->placed ? verdict->start_wall_us : 0;
+    changed->ended_wall_us = verdict->placed ? verdict->end_wall_us : 0;
+    changed->time_error_us = verdict->placed ? verdict->time_error_us : 0;
+    if (log->marked >= session->number) {
+        changed->marked = MIN(log->marked, verdict->last);
+        changed->marked_wall_us = log->marked_wall_us;
+    }
+    fill_missing(self, verdict->missing);
+}
+
 /* A reader of records cares about a new state, and about new content of a settled one. */
 static bool
 write_entry(PdLedger *ledger,
@@ -269,28 +331,23 @@ write_entry(PdLedger *ledger,
     const bool same_content =
         verdict->has_old_receipt && memcmp(verdict->old_receipt, view->receipt, 32) == 0;
     const bool same_state = g_strcmp0(verdict->old_state, verdict->state) == 0;
+    g_auto(Receipt) receipt = { 0 };
     Pentel__V1__JournalEntry entry;
-    Pentel__V1__SessionChanged changed;
-    char definition[64];
     uint8_t uuid[16];
     char id[37];
     uint64_t seq = 0;
 
-    pentel__v1__session_changed__init(&changed);
     pentel__v1__journal_entry__init(&entry);
     if (same_state && (same_content || !verdict->is_over)) {
         return true;
     }
     pen_session_uuid(session->log_id, session->number, uuid);
     pen_uuid_format(uuid, id);
-    pen_fold_definition(&ledger->config, definition);
-    changed.state = (char *)(uintptr_t)verdict->state;
-    changed.definition = definition;
-    changed.receipt_sha256 = (ProtobufCBinaryData){ 32, (uint8_t *)(uintptr_t)view->receipt };
+    fill_receipt(&receipt, ledger, session, view, verdict);
     entry.session = id;
     entry.uid = PD_JOURNAL_UID_SELF;
     entry.kind_case = PENTEL__V1__JOURNAL_ENTRY__KIND_SESSION_CHANGED;
-    entry.session_changed = &changed;
+    entry.session_changed = &receipt.message;
     *journaled_out = true;
     return pd_journal_append(ledger->db, &ledger->stamp, &entry, &seq, error);
 }
@@ -310,8 +367,8 @@ write_place_only(PdLedger *ledger, PdSessionFold *session, GError **error)
                      (int64_t)session->opened_seq);
 }
 
-static bool
-derive_one(PdLedger *ledger, PdSessionFold *session, bool *journaled_out, GError **error)
+bool
+pd_derive_session(PdLedger *ledger, PdSessionFold *session, bool *journaled_out, GError **error)
 {
     PdLog *log = pd_ledger_get_log(ledger, session->log_id);
     g_auto(PdVerdict) verdict = { 0 };
@@ -423,7 +480,7 @@ pd_derive_all(PdLedger *ledger, bool *journaled_out, GError **error)
     g_autoptr(GPtrArray) dirty = list_dirty(ledger);
     g_ptr_array_sort(dirty, compare_arrival);
     for (guint i = 0; i < dirty->len; i++) {
-        if (!derive_one(ledger, g_ptr_array_index(dirty, i), journaled_out, error)) {
+        if (!pd_derive_session(ledger, g_ptr_array_index(dirty, i), journaled_out, error)) {
             return false;
         }
     }

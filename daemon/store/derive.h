@@ -12,5 +12,11 @@
  */
 bool pd_derive_all(PdLedger *ledger, bool *journaled_out, GError **error);
 
+/** One session's rows and entry. An unreadable one stays as it is. */
+bool pd_derive_session(PdLedger *ledger,
+                       PdSessionFold *session,
+                       bool *journaled_out,
+                       GError **error);
+
 /** Whether a session waits for its row, and whether one of them begun or ended. */
 void pd_derive_pending(PdLedger *ledger, bool *any_out, bool *urgent_out);

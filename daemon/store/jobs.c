@@ -91,6 +91,24 @@ pd_job_anchor(uint64_t log_id, const PenAnchor *anchor)
 }
 
 static bool
+journal_marked(PdLedger *ledger, const PdLog *log, GError **error)
+{
+    Pentel__V1__JournalEntry entry;
+    Pentel__V1__PenMarked marked;
+    uint64_t seq = 0;
+
+    pentel__v1__pen_marked__init(&marked);
+    pentel__v1__journal_entry__init(&entry);
+    marked.serial = log->serial;
+    marked.log_id = log->log_id;
+    marked.marked = log->marked;
+    entry.uid = PD_JOURNAL_UID_SELF;
+    entry.kind_case = PENTEL__V1__JOURNAL_ENTRY__KIND_PEN_MARKED;
+    entry.pen_marked = &marked;
+    return pd_journal_append(ledger->db, &ledger->stamp, &entry, &seq, error);
+}
+
+static bool
 run_marked(gpointer data, PdLedger *ledger, GError **error)
 {
     const Settle *marked = data;
@@ -101,7 +119,7 @@ run_marked(gpointer data, PdLedger *ledger, GError **error)
     }
     log->marked = marked->last;
     log->marked_wall_us = ledger->stamp.wall_us;
-    return pd_ledger_write_log(ledger, log, error);
+    return pd_ledger_write_log(ledger, log, error) && journal_marked(ledger, log, error);
 }
 
 PdJob
@@ -220,7 +238,7 @@ describe_log(PdLedger *ledger, const PdPenInfo *pen, GError **error)
     return pd_ledger_write_log(ledger, log, error) &&
            pd_db_run(ledger->db,
                      error,
-                     "update session set serial = ? where log_id = ? and serial = ''",
+                     "update session set serial = ? where log_id = ?",
                      "ti",
                      pen->serial,
                      (int64_t)pen->log_id) &&

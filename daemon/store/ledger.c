@@ -110,10 +110,12 @@ pd_ledger_fold_again(PdLedger *self, PdSessionFold *session, GError **error)
         return false;
     }
     /* One damaged block must not stop everybody else's records. */
-    g_warning("session %u of log %016" G_GINT64_MODIFIER "x stays as it was: %s",
-              session->number,
-              session->log_id,
-              local->message);
+    if (!self->is_quiet) {
+        g_warning("session %u of log %016" G_GINT64_MODIFIER "x stays as it was: %s",
+                  session->number,
+                  session->log_id,
+                  local->message);
+    }
     session->is_unreadable = true;
     return true;
 }

@@ -28,6 +28,7 @@ typedef struct {
     GHashTable *sessions; /* owned; PdSessionFold as its own key */
     int64_t next_rowid;   /* of raw; never one twice, so that "folded up to" stays true */
     PdLedgerCounts counts;
+    bool is_quiet;    /* what is unreadable is for the caller to say */
     uint32_t n_loads; /* sessions read back only to compare a duplicate, in this batch */
 } PdLedger;
 
@@ -39,6 +40,9 @@ void pd_ledger_clear(PdLedger *self);
 
 /** Forget memory and read it from disk again. */
 bool pd_ledger_reload(PdLedger *self, GError **error);
+
+/** Only each log's numbers, as its row has them. */
+bool pd_ledger_load_numbers(PdLedger *self, GError **error);
 
 /** The log, made when it is new. Owns: borrowed. */
 PdLog *pd_ledger_get_log(PdLedger *self, uint64_t log_id);

@@ -115,6 +115,12 @@ load_next_rowid(PdLedger *self, GError **error)
 }
 
 bool
+pd_ledger_load_numbers(PdLedger *self, GError **error)
+{
+    return load_logs(self, error) && load_causes(self, error);
+}
+
+bool
 pd_ledger_reload(PdLedger *self, GError **error)
 {
     g_hash_table_remove_all(self->sessions);

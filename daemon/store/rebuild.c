@@ -16,7 +16,8 @@ forget_head(PdLedger *ledger, GError **error)
 {
     return pd_db_script(ledger->db,
                         "delete from pass_zone; update session set patient = null,"
-                        " operator = null, note = null, zone = null, closed_reason = null",
+                        " operator = null, note = null, zone = null, closed_reason = null,"
+                        " hold = null",
                         error);
 }
 
@@ -60,23 +61,20 @@ replay_entry(PdLedger *ledger, PdStmt *stmt, GError **error)
     } else if (entry->kind_case == PENTEL__V1__JOURNAL_ENTRY__KIND_CLOSED_BY) {
         said.close_reason = entry->closed_by->reason;
     }
-    ok = pd_annotation_write(ledger->db, &said, (uint64_t)sqlite3_column_int64(stmt, 1), error);
+    const uint64_t opened_seq = (uint64_t)sqlite3_column_int64(stmt, 1);
+    if (entry->kind_case == PENTEL__V1__JOURNAL_ENTRY__KIND_HOLD) {
+        ok = pd_hold_write(ledger->db, entry->hold, opened_seq, error);
+    } else {
+        ok = pd_annotation_write(ledger->db, &said, opened_seq, error);
+    }
     pentel__v1__journal_entry__free_unpacked(entry, NULL);
     return ok;
 }
 
+/* An erased entry says nothing any more. */
 static bool
-replay_journal(PdLedger *ledger, GError **error)
+replay_all(PdLedger *ledger, PdStmt *stmt, GError **error)
 {
-    g_autoptr(PdStmt) stmt = pd_db_query(ledger->db,
-                                         error,
-                                         "select j.entry, s.opened_seq from journal j"
-                                         " join session s on s.id = j.session"
-                                         " where j.kind in (?, ?) and j.entry is not null"
-                                         " order by j.seq",
-                                         "ii",
-                                         (int64_t)PENTEL__V1__JOURNAL_ENTRY__KIND_ANNOTATION,
-                                         (int64_t)PENTEL__V1__JOURNAL_ENTRY__KIND_CLOSED_BY);
     int got = 0;
 
     while (stmt != NULL && (got = pd_db_step(ledger->db, stmt, error)) > 0) {
@@ -85,6 +83,53 @@ replay_journal(PdLedger *ledger, GError **error)
         }
     }
     return stmt != NULL && got == 0;
+}
+
+static bool
+replay_journal(PdLedger *ledger, GError **error)
+{
+    g_autoptr(PdStmt) stmt =
+        pd_db_query(ledger->db,
+                    error,
+                    "select j.entry, s.opened_seq from main.journal j"
+                    " join session s on s.id = j.session"
+                    " where length(j.salt) > 0 and j.kind in (?, ?, ?) order by j.seq",
+                    "iii",
+                    (int64_t)PENTEL__V1__JOURNAL_ENTRY__KIND_ANNOTATION,
+                    (int64_t)PENTEL__V1__JOURNAL_ENTRY__KIND_CLOSED_BY,
+                    (int64_t)PENTEL__V1__JOURNAL_ENTRY__KIND_HOLD);
+
+    return replay_all(ledger, stmt, error);
+}
+
+bool
+pd_rebuild_head(PdLedger *ledger, uint64_t opened_seq, GError **error)
+{
+    if (!pd_db_run(ledger->db,
+                   error,
+                   "delete from pass_zone where opened_seq = ?",
+                   "i",
+                   (int64_t)opened_seq) ||
+        !pd_db_run(ledger->db,
+                   error,
+                   "update session set patient = null, operator = null, note = null,"
+                   " zone = null, closed_reason = null, hold = null where opened_seq = ?",
+                   "i",
+                   (int64_t)opened_seq)) {
+        return false;
+    }
+    g_autoptr(PdStmt) stmt =
+        pd_db_query(ledger->db,
+                    error,
+                    "select entry, ?1 from main.journal where session ="
+                    " (select id from session where opened_seq = ?1) and session != ''"
+                    " and length(salt) > 0 and kind in (?2, ?3, ?4) order by seq",
+                    "iiii",
+                    (int64_t)opened_seq,
+                    (int64_t)PENTEL__V1__JOURNAL_ENTRY__KIND_ANNOTATION,
+                    (int64_t)PENTEL__V1__JOURNAL_ENTRY__KIND_CLOSED_BY,
+                    (int64_t)PENTEL__V1__JOURNAL_ENTRY__KIND_HOLD);
+    return replay_all(ledger, stmt, error);
 }
 
 /* Marks the next sessions for the fold; @after moves to the last of them, or stays. */

@@ -11,3 +11,6 @@
  * Only on the thread that owns the ledger, between transactions. Errors: PD_ERROR_STORE.
  */
 bool pd_rebuild_all(PdLedger *ledger, GError **error);
+
+/** What the journal says of one session, made again beside its row; in a transaction. */
+bool pd_rebuild_head(PdLedger *ledger, uint64_t opened_seq, GError **error);

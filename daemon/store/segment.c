@@ -311,3 +311,45 @@ pd_segment_read_block(const char *raw_directory, const PdRecordPlace *place, GEr
     close(fd);
     return block;
 }
+
+/* The index at the end; NULL when there is no whole one. */
+static GBytes *
+read_index(int fd)
+{
+    const size_t n_footer = 12 + strlen(MAGIC_END);
+    const off_t n_file = lseek(fd, 0, SEEK_END);
+    uint8_t magic[8];
+    uint8_t footer[20];
+
+    if (n_file < (off_t)(strlen(MAGIC) + n_footer) || !read_at(fd, magic, sizeof magic, 0) ||
+        memcmp(magic, MAGIC, sizeof magic) != 0 ||
+        !read_at(fd, footer, n_footer, (uint64_t)n_file - n_footer) ||
+        memcmp(footer + 12, MAGIC_END, strlen(MAGIC_END)) != 0) {
+        return NULL;
+    }
+    const uint64_t n_index = pen_wire_get(footer, 4) * ENTRY_SIZE;
+    const uint64_t offset = pen_wire_get(footer + 4, 8);
+    if (n_index > (uint64_t)n_file || offset != (uint64_t)n_file - n_footer - n_index) {
+        return NULL;
+    }
+    g_autofree uint8_t *index = g_malloc(n_index + 1);
+    return read_at(fd, index, n_index, offset) ? g_bytes_new_take(g_steal_pointer(&index), n_index)
+                                               : NULL;
+}
+
+bool
+pd_segment_check(const char *raw_directory, const char *name, GError **error)
+{
+    g_autofree char *path = g_build_filename(raw_directory, name, NULL);
+    const int fd = g_open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0) {
+        return fail(error, name);
+    }
+    g_autoptr(GBytes) index = read_index(fd);
+    close(fd);
+    if (index == NULL) {
+        g_set_error(error, PD_ERROR, PD_ERROR_MALFORMED, "it is cut short or overwritten");
+    }
+    return index != NULL;
+}

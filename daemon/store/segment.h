@@ -34,6 +34,9 @@ bool pd_segment_commit(PdSegmentWriter *self, GError **error);
 /** Delete what was begun. Frees @self. */
 void pd_segment_abandon(PdSegmentWriter *self);
 
+/** Whether a file's frame is whole; blocks are checked as they are read. Errors: what is not. */
+bool pd_segment_check(const char *raw_directory, const char *name, GError **error);
+
 /**
  * Records of a block, uncompressed.
  *

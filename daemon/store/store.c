@@ -50,6 +50,8 @@ free_store(PdStore *self)
         pd_workers_stop(self->workers);
     }
     pd_outbox_close(self->outbox);
+    *self->alive = NULL;
+    g_rc_box_release(self->alive);
     pd_home_leave(&self->home);
     g_hash_table_unref(self->linked);
     pd_lock_clear(&self->lock);
@@ -66,6 +68,8 @@ pd_store_open(const PdStoreConfig *config,
     PdStore *self = g_new0(PdStore, 1);
 
     pd_lock_init(&self->lock);
+    self->alive = g_rc_box_new0(PdStore *);
+    *self->alive = self;
     self->linked = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
     self->outbox = pd_outbox_new(g_main_context_get_thread_default());
     if (!pd_home_enter(&self->home, config->directory, error)) {

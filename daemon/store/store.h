@@ -334,5 +334,55 @@ GBytes *pd_store_read_journal_finish(PdStore *self,
                                      uint64_t *last_out,
                                      GError **error);
 
+/* Something that is not as it was written. */
+typedef struct {
+    char *where; /* "journal 17", "session 3f2a91c0-...", "segment 2026-11-000001.seg" */
+    char *what;  /* in words */
+} PdFinding;
+
+/* A place in the journal, as kept elsewhere. */
+typedef struct {
+    const char *store_id; /* UUID of the store that wrote the entry */
+    uint64_t seq;
+    uint8_t hash[32];
+} PdVerifyAnchor;
+
+typedef struct {
+    char store_id[37];
+    uint64_t head; /* of the journal when the walk began, and its hash */
+    uint8_t head_hash[32];
+    uint64_t n_entries;
+    uint64_t n_sessions;
+    uint64_t n_records;
+} PdVerifySummary;
+
+typedef struct PdVerify PdVerify;
+
+/**
+ * Check everything that is stored against what was hashed and derived when it was written.
+ *
+ * @anchor: NULL, or an entry that must be in the journal. Owns: copied.
+ */
+PdVerify *pd_store_verify_new(PdStore *self, const PdVerifyAnchor *anchor);
+void pd_verify_free(PdVerify *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PdVerify, pd_verify_free)
+
+/**
+ * Do about a tenth of a second of it. Finish gives an array of PdFinding, often empty;
+ * @done_out: that was all. Owns: @verify must outlive the call.
+ */
+void pd_store_verify_async(PdStore *self,
+                           PdVerify *verify,
+                           GCancellable *cancellable,
+                           GAsyncReadyCallback callback,
+                           gpointer user_data);
+GPtrArray *pd_store_verify_finish(PdStore *self,
+                                  GAsyncResult *result,
+                                  bool *done_out,
+                                  GError **error);
+
+/** How far it came; whole once done. */
+void pd_verify_get_summary(const PdVerify *self, PdVerifySummary *out);
+
 /** Counters and state. No disk access. Owns: fields of @out are the caller's to clear. */
 void pd_store_get_health(PdStore *self, PdStoreHealth *out);

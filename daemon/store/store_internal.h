@@ -17,6 +17,7 @@ struct PdStore {
     PdWriter *writer;
     PdQueue *queue; /* borrowed from the writer */
     PdWorkers *workers;
+    struct PdStore **alive; /* reference-counted box; holds NULL once closed */
     PdLock lock;        /* guards the following */
     GHashTable *linked; /* set of &log_id */
 };

@@ -1,0 +1,25 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "store/store.h"
+
+/*
+ * A walk over everything that is stored, in read transactions of about a tenth of a second:
+ * SQLite's own check, the journal's chain, every session against what its raw records and
+ * the journal make of it, the live tail, sealed segments, the witnesses of the facts.
+ */
+
+/** Begin; nothing is read yet. @anchor: NULL, or what the journal must hold. */
+PdVerify *pd_verify_new(const char *index, const char *raw_directory, const PdVerifyAnchor *anchor);
+
+/**
+ * Do some of it. One thread at a time, whichever.
+ *
+ * @findings: PdFinding is added for each thing that is wrong.
+ * Returns false when all is done.
+ */
+bool pd_verify_step(PdVerify *self, GPtrArray *findings);
+
+/** What differs may only be under way: it should be written before the next step. */
+bool pd_verify_wants_flush(const PdVerify *self);
