@@ -55,6 +55,7 @@ static const CliFault faults[] = {
     { ERROR_PENTEL "Disconnected", CTL_EXIT_FAILED, "move closer and try again" },
     { ERROR_PENTEL "Version", CTL_EXIT_FAILED, "update penteld or the pen's firmware" },
     { ERROR_PENTEL "Malformed", CTL_EXIT_FAILED, "the pen misbehaves: see pentelctl doctor" },
+    { ERROR_PENTEL "OnHold", CTL_EXIT_FAILED, "release it first: pentelctl hold ID --release" },
     { ERROR_DBUS "ServiceUnknown", CTL_EXIT_NO_DAEMON, START_ADVICE },
     { ERROR_DBUS "NameHasNoOwner", CTL_EXIT_NO_DAEMON, START_ADVICE },
     { ERROR_DBUS "NoReply", CTL_EXIT_NO_DAEMON, "see: journalctl -u penteld" },

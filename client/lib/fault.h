@@ -15,6 +15,7 @@ typedef enum {
     CTL_EXIT_NO_RADIO = 6,
     CTL_EXIT_TIMEOUT = 7,
     CTL_EXIT_NO_BLUEZ = 8,
+    CTL_EXIT_ALTERED = 9, /* what is stored is not what was written */
 } CtlExit;
 
 /* What an error on the bus means to the person who typed the command. */

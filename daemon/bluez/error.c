@@ -142,6 +142,7 @@ get_hint_of_code(int code)
     case PD_ERROR_WRONG_PEN:
     case PD_ERROR_BLUEZ:
     case PD_ERROR_VERSION:
+    case PD_ERROR_ON_HOLD:
     case PD_ERROR_MALFORMED:
     case PD_ERROR_N_CODES:
         return PD_BLUEZ_HINT_BACK_OFF;

@@ -178,13 +178,14 @@ bool
 pd_service_arguments_check_state(const char *state, GError **error)
 {
     static const char *const states[] = { "live",  "open",      "partial", "complete",
-                                          "lossy", "closed-by", NULL };
+                                          "lossy", "closed-by", "erased",  NULL };
 
     if (!g_strv_contains(states, state)) {
-        g_set_error(error,
-                    PD_ERROR,
-                    PD_ERROR_INVALID_ARGUMENT,
-                    "no such state; pass live, open, partial, complete, lossy or closed-by");
+        g_set_error(
+            error,
+            PD_ERROR,
+            PD_ERROR_INVALID_ARGUMENT,
+            "no such state; pass live, open, partial, complete, lossy, closed-by or erased");
         return false;
     }
     return true;

@@ -41,6 +41,8 @@ static const char *const action_names[] = {
     [PD_SERVICE_ACTION_READ_JOURNAL] = "org.pentel.read-journal",
     [PD_SERVICE_ACTION_ENROLL] = "org.pentel.enroll",
     [PD_SERVICE_ACTION_ANNOTATE] = "org.pentel.annotate",
+    [PD_SERVICE_ACTION_ERASE] = "org.pentel.erase",
+    [PD_SERVICE_ACTION_BACKUP] = "org.pentel.backup",
 };
 
 G_STATIC_ASSERT(G_N_ELEMENTS(action_names) == PD_SERVICE_ACTION_N);

@@ -121,6 +121,7 @@ pd_service_new(GDBusConnection *bus, PdStore *store, const PdServiceConfig *conf
     pd_service_manager_connect(self);
     pd_service_log_connect(self);
     pd_service_stream_methods_connect(self);
+    pd_service_care_connect(self);
     return self;
 }
 

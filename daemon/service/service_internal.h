@@ -36,3 +36,4 @@ void pd_service_unref(PdService *self);
 void pd_service_manager_connect(PdService *self);
 void pd_service_log_connect(PdService *self);
 void pd_service_stream_methods_connect(PdService *self);
+void pd_service_care_connect(PdService *self);

@@ -58,6 +58,23 @@ pd_find_session(
     return got == 0;
 }
 
+bool
+pd_check_not_erased(PdDb *db, uint64_t opened_seq, GError **error)
+{
+    g_autoptr(PdStmt) stmt =
+        pd_db_query(db,
+                    error,
+                    "select 1 from session where opened_seq = ? and state = 'erased'",
+                    "i",
+                    (int64_t)opened_seq);
+    const int got = stmt == NULL ? -1 : pd_db_step(db, stmt, error);
+
+    if (got > 0) {
+        g_set_error(error, PD_ERROR, PD_ERROR_NOT_FOUND, "the session is erased");
+    }
+    return got == 0;
+}
+
 typedef struct {
     char *id;
     char *patient;
@@ -288,6 +305,7 @@ run_annotate(gpointer data, PdLedger *ledger, GError **error)
 
     if (!check_annotation(annotate, error) ||
         !pd_find_session(ledger->db, annotate->id, uuid, &opened_seq, error) ||
+        !pd_check_not_erased(ledger->db, opened_seq, error) ||
         !pass_exists(ledger, annotate, opened_seq, error)) {
         return false;
     }

@@ -15,6 +15,9 @@ PdJob pd_job_annotate(const char *id, const PdAnnotation *annotation, uint64_t *
 bool pd_find_session(
     PdDb *db, const char *id, char uuid_out[37], uint64_t *opened_seq_out, GError **error);
 
+/** Errors: PD_ERROR_NOT_FOUND: the session is erased, so that nothing can be said of it. */
+bool pd_check_not_erased(PdDb *db, uint64_t opened_seq, GError **error);
+
 /** Bring the head beside a session's row to what an entry says; no entry is written. */
 bool pd_annotation_write(PdDb *db,
                          const PdAnnotation *annotation,

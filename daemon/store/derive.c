@@ -374,6 +374,10 @@ pd_derive_session(PdLedger *ledger, PdSessionFold *session, bool *journaled_out,
     g_auto(PdVerdict) verdict = { 0 };
     PdSessionView view;
 
+    if (session->is_erased) {
+        session->dirty = false;
+        return true;
+    }
     if (session->needs_fold || session->tick_unit != log->tick_unit) {
         if (!pd_ledger_fold_again(ledger, session, error)) {
             return false;

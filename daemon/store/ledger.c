@@ -40,6 +40,7 @@ pd_ledger_init(PdLedger *self, PdDb *db, const char *raw_directory, const PenFol
         .db = db,
         .raw_directory = raw_directory,
         .config = *config,
+        .replaced = g_ptr_array_new_with_free_func(g_free),
         .logs =
             g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, (GDestroyNotify)pd_log_free),
         .sessions = g_hash_table_new_full(
@@ -52,6 +53,7 @@ pd_ledger_clear(PdLedger *self)
 {
     g_clear_pointer(&self->sessions, g_hash_table_unref);
     g_clear_pointer(&self->logs, g_hash_table_unref);
+    g_clear_pointer(&self->replaced, g_ptr_array_unref);
 }
 
 PdLog *
@@ -83,6 +85,7 @@ find_row(PdLedger *self, PdSessionFold *session, GError **error)
         session->opened_seq = (uint64_t)sqlite3_column_int64(stmt, 0);
         session->is_over = !g_str_equal((const char *)sqlite3_column_text(stmt, 1), "open");
         session->n_bad_counted = (uint32_t)sqlite3_column_int64(stmt, 2);
+        session->is_erased = g_str_equal((const char *)sqlite3_column_text(stmt, 1), "erased");
     }
     return got >= 0;
 }
@@ -298,6 +301,36 @@ take_outside(PdLedger *self, PdLog *log, uint32_t number, GError **error)
     return pd_ledger_touch_before(self, log->log_id, number, error);
 }
 
+/* Its number counts as stored, so that nobody asks for it again; its bytes are nobody's. */
+static bool
+take_erased(PdLedger *self, PdLog *log, uint32_t session, uint32_t number, GError **error)
+{
+    self->counts.n_erased++;
+    if (pen_ranges_contains(&log->stored, number) ||
+        !pen_ranges_add(&log->stored, number, number)) {
+        return true;
+    }
+    log->dirty = true;
+    log->changed = true;
+    return pd_db_run(self->db,
+                     error,
+                     "update erased set last = ?3 where log_id = ?1 and session = ?2 and last = ?3"
+                     " - 1",
+                     "iii",
+                     (int64_t)log->log_id,
+                     (int64_t)session,
+                     (int64_t)number) &&
+           (sqlite3_changes(pd_db_handle(self->db)) > 0 ||
+            pd_db_run(self->db,
+                      error,
+                      "insert or ignore into erased (log_id, session, first, last)"
+                      " values (?1, ?2, ?3, ?3)",
+                      "iii",
+                      (int64_t)log->log_id,
+                      (int64_t)session,
+                      (int64_t)number));
+}
+
 bool
 pd_ledger_take_record(
     PdLedger *self, uint64_t log_id, const uint8_t *record, size_t n_record, GError **error)
@@ -307,6 +340,9 @@ pd_ledger_take_record(
     const uint32_t said = (uint32_t)pen_wire_get(record + 10, 4);
     const uint32_t session_number = said > number ? 0 : said;
 
+    if (session_number != 0 && pd_log_is_erased(log, session_number)) {
+        return take_erased(self, log, session_number, number, error);
+    }
     if (pen_ranges_contains(&log->stored, number)) {
         return take_again(self, log_id, number, session_number, record, n_record, error);
     }
@@ -428,7 +464,9 @@ pd_ledger_take_damaged(PdLedger *self,
 {
     return pd_db_run(self->db,
                      error,
-                     "insert or replace into damaged (log_id, number, bytes) values (?, ?, ?)",
+                     "insert or replace into damaged (log_id, number, bytes) select ?1, ?2, ?3"
+                     " where not exists (select 1 from erased where log_id = ?1"
+                     " and ?2 between first and last)",
                      "iib",
                      (int64_t)log_id,
                      (int64_t)number,

@@ -12,6 +12,7 @@ typedef struct {
     uint64_t n_bad;
     uint64_t n_duplicates;
     uint64_t n_conflicts;
+    uint64_t n_erased; /* records of erased sessions, dropped */
 } PdLedgerCounts;
 
 /*
@@ -28,8 +29,10 @@ typedef struct {
     GHashTable *sessions; /* owned; PdSessionFold as its own key */
     int64_t next_rowid;   /* of raw; never one twice, so that "folded up to" stays true */
     PdLedgerCounts counts;
-    bool is_quiet;    /* what is unreadable is for the caller to say */
-    uint32_t n_loads; /* sessions read back only to compare a duplicate, in this batch */
+    GPtrArray *replaced; /* owned; paths that go after the commit */
+    bool must_scrub;     /* something was erased and may still be in free pages or the WAL */
+    bool is_quiet;       /* what is unreadable is for the caller to say */
+    uint32_t n_loads;    /* sessions read back only to compare a duplicate, in this batch */
 } PdLedger;
 
 void pd_ledger_init(PdLedger *self,

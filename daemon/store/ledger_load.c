@@ -49,6 +49,27 @@ load_causes(PdLedger *self, GError **error)
     return stmt != NULL && got == 0;
 }
 
+static bool
+load_erased(PdLedger *self, GError **error)
+{
+    g_autoptr(PdStmt) stmt =
+        pd_db_query(self->db, error, "select distinct log_id, session from erased", "");
+    int64_t must_scrub = 0;
+    int got = 0;
+
+    while (stmt != NULL && (got = pd_db_step(self->db, stmt, error)) > 0) {
+        pd_log_erase(pd_ledger_get_log(self, (uint64_t)sqlite3_column_int64(stmt, 0)),
+                     (uint32_t)sqlite3_column_int64(stmt, 1));
+    }
+    if (stmt == NULL || got < 0 ||
+        !pd_db_get_int(
+            self->db, 0, &must_scrub, error, "select value from meta where key = 'scrub'")) {
+        return false;
+    }
+    self->must_scrub = self->must_scrub || must_scrub != 0;
+    return true;
+}
+
 /* Raw rows beyond what the sets on disk know of: their fold did not come about. */
 static bool
 load_tail(PdLedger *self, GError **error)
@@ -126,5 +147,5 @@ pd_ledger_reload(PdLedger *self, GError **error)
     g_hash_table_remove_all(self->sessions);
     g_hash_table_remove_all(self->logs);
     return load_next_rowid(self, error) && load_logs(self, error) && load_causes(self, error) &&
-           load_tail(self, error);
+           load_erased(self, error) && load_tail(self, error);
 }

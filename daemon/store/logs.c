@@ -28,6 +28,7 @@ pd_log_free(PdLog *self)
     pen_ranges_clear(&self->outside);
     pen_ranges_clear(&self->gone);
     g_array_unref(self->causes);
+    g_clear_pointer(&self->erased, g_hash_table_unref);
     g_free(self->serial);
     g_free(self);
 }
@@ -58,6 +59,21 @@ pd_log_copy(const PdLog *self)
         g_array_append_vals(copy->causes, self->causes->data, self->causes->len);
     }
     return copy;
+}
+
+void
+pd_log_erase(PdLog *self, uint32_t session)
+{
+    if (self->erased == NULL) {
+        self->erased = g_hash_table_new(NULL, NULL);
+    }
+    g_hash_table_add(self->erased, GUINT_TO_POINTER(session));
+}
+
+bool
+pd_log_is_erased(const PdLog *self, uint32_t session)
+{
+    return self->erased != NULL && g_hash_table_contains(self->erased, GUINT_TO_POINTER(session));
 }
 
 void

@@ -15,13 +15,14 @@ typedef struct {
     uint32_t tick_unit;
     uint32_t marked;
     int64_t marked_wall_us;
-    PenRanges stored;  /* whole records */
-    PenRanges outside; /* of those, the ones outside any session */
-    PenRanges gone;    /* settled with a cause */
-    GArray *causes;    /* PdMissing, ascending and disjoint */
-    uint32_t n_faulty; /* bad bodies and conflicts since start: in memory only */
-    bool dirty;        /* stored or outside changed since they were written */
-    bool changed;      /* anything changed since it was published */
+    PenRanges stored;   /* whole records */
+    PenRanges outside;  /* of those, the ones outside any session */
+    PenRanges gone;     /* settled with a cause */
+    GArray *causes;     /* PdMissing, ascending and disjoint */
+    GHashTable *erased; /* set of session numbers whose records are dropped; NULL none */
+    uint32_t n_faulty;  /* bad bodies and conflicts since start: in memory only */
+    bool dirty;         /* stored or outside changed since they were written */
+    bool changed;       /* anything changed since it was published */
 } PdLog;
 
 PdLog *pd_log_new(uint64_t log_id);
@@ -34,6 +35,10 @@ void pd_log_settle(PdLog *self, uint32_t first, uint32_t last, PdCause cause, GA
 
 /** Take a range as loaded from disk. */
 void pd_log_load_cause(PdLog *self, uint32_t first, uint32_t last, PdCause cause);
+
+/** Drop what comes of a session from now on. */
+void pd_log_erase(PdLog *self, uint32_t session);
+bool pd_log_is_erased(const PdLog *self, uint32_t session);
 
 /** Count @n of what no pen should send. */
 void pd_log_count_faulty(PdLog *self, uint32_t n);

@@ -29,7 +29,7 @@
     " s.all_contact_us, s.n_passes, s.depth_min, s.depth_median, s.depth_p95, s.depth_max,"        \
     " s.depth_mean, s.first, s.last, s.n_bad, s.start_wall_us, s.end_wall_us,"                     \
     " s.time_error_us, s.state, s.missing, s.patient, s.operator, s.note, s.zone,"                 \
-    " s.closed_reason, s.definition, s.receipt, s.receipt_last"
+    " s.closed_reason, s.definition, s.receipt, s.receipt_last, s.hold"
 
 static PenDepth
 take_depth(PdStmt *stmt, int column)
@@ -121,6 +121,7 @@ take_row(PdQuery *self, PdStmt *stmt)
     session->note = pd_stmt_dup_text(stmt, 31);
     session->closed_reason = pd_stmt_dup_text(stmt, 33);
     session->definition = pd_stmt_dup_text(stmt, 34);
+    session->hold = pd_stmt_dup_text(stmt, 37);
     take_receipt(stmt, 35, session->receipt_sha256);
     return session;
 }

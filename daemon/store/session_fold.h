@@ -18,6 +18,7 @@ typedef struct {
     bool needs_fold;    /* what is in memory is not what is stored */
     bool is_over;       /* as last derived */
     bool is_unreadable; /* its sealed block is damaged: its row stays as it is */
+    bool is_erased;     /* its row is a tombstone and stays as it is */
     bool is_urgent;     /* begun or ended since its row was written */
     int64_t touched_us;
     uint32_t tick_unit;

@@ -6,6 +6,7 @@
 
 #include "core/wire.h"
 #include "store/annotate.h"
+#include "store/erase.h"
 #include "store/identity.h"
 #include "store/jobs.h"
 #include "store/query.h"
@@ -34,6 +35,7 @@ start_writer(PdStore *self,
         .store_id = self->id,
         .commit_ms = config->commit_ms,
         .commit_records = config->commit_records,
+        .retention_days = config->retention_days,
         .fold = config->fold,
         .user_data = user_data,
     };
@@ -52,6 +54,7 @@ free_store(PdStore *self)
     pd_outbox_close(self->outbox);
     *self->alive = NULL;
     g_rc_box_release(self->alive);
+    g_atomic_rc_box_release(self->is_backing_up);
     pd_home_leave(&self->home);
     g_hash_table_unref(self->linked);
     pd_lock_clear(&self->lock);
@@ -70,6 +73,7 @@ pd_store_open(const PdStoreConfig *config,
     pd_lock_init(&self->lock);
     self->alive = g_rc_box_new0(PdStore *);
     *self->alive = self;
+    self->is_backing_up = g_atomic_rc_box_new0(gint);
     self->linked = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
     self->outbox = pd_outbox_new(g_main_context_get_thread_default());
     if (!pd_home_enter(&self->home, config->directory, error)) {
@@ -279,6 +283,82 @@ pd_store_annotate_finish(PdStore *self, GAsyncResult *result, uint64_t *seq_out,
     }
     *seq_out = *seq;
     return true;
+}
+
+/* Copies that are not the store's to touch. */
+static char **
+dup_left(PdStore *self)
+{
+    g_autoptr(GStrvBuilder) names = g_strv_builder_new();
+    g_autoptr(GDir) directory = g_dir_open(self->home.state, 0, NULL);
+    const char *name = NULL;
+
+    while (directory != NULL && (name = g_dir_read_name(directory)) != NULL) {
+        if (g_str_has_prefix(name, "damaged-") || g_str_has_prefix(name, "replaced-")) {
+            g_strv_builder_add(names, name);
+        }
+    }
+    return g_strv_builder_end(names);
+}
+
+void
+pd_store_erase_async(PdStore *self,
+                     const PdErasure *erasure,
+                     GCancellable *cancellable,
+                     GAsyncReadyCallback callback,
+                     gpointer user_data)
+{
+    PdErased *erased = g_new0(PdErased, 1);
+    PdJob job = pd_job_erase(erasure, erased);
+
+    job.task = new_task(cancellable, callback, user_data, pd_store_erase_async);
+    g_task_set_task_data(job.task, erased, g_free);
+    submit(self, job);
+}
+
+bool
+pd_store_erase_finish(PdStore *self,
+                      GAsyncResult *result,
+                      uint32_t *n_sessions_out,
+                      uint64_t *seq_out,
+                      char ***left_out,
+                      GError **error)
+{
+    const PdErased *erased = g_task_get_task_data(G_TASK(result));
+
+    if (!finish_write(result, error)) {
+        return false;
+    }
+    *n_sessions_out = erased->n_sessions;
+    *seq_out = erased->seq;
+    if (left_out != NULL) {
+        *left_out = dup_left(self);
+    }
+    return true;
+}
+
+void
+pd_store_hold_async(PdStore *self,
+                    const char *id,
+                    const char *reason,
+                    bool release,
+                    uint32_t uid,
+                    GCancellable *cancellable,
+                    GAsyncReadyCallback callback,
+                    gpointer user_data)
+{
+    uint64_t *seq = g_new0(uint64_t, 1);
+    PdJob job = pd_job_hold(id, reason, release, uid, seq);
+
+    job.task = new_task(cancellable, callback, user_data, pd_store_hold_async);
+    g_task_set_task_data(job.task, seq, g_free);
+    submit(self, job);
+}
+
+bool
+pd_store_hold_finish(PdStore *self, GAsyncResult *result, uint64_t *seq_out, GError **error)
+{
+    return pd_store_annotate_finish(self, result, seq_out, error);
 }
 
 void

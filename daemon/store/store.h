@@ -93,7 +93,7 @@ typedef struct {
     int64_t start_wall_us;
     int64_t end_wall_us;
     uint32_t time_error_us;
-    /* live open partial complete lossy closed-by. Without an end record a session is over
+    /* live open partial complete lossy closed-by erased. Without an end record a session is over
      * when its pen has a later session, boot or log. */
     char *state;
     GArray *missing; /* PdMissing */
@@ -103,6 +103,7 @@ typedef struct {
     char *operator_name;
     char *note;
     char *closed_reason;
+    char *hold; /* why it may not be erased, NULL when it may */
     /* Filled by pd_store_get_session_* only. */
     GPtrArray *passes; /* PdPass */
     GPtrArray *notes;  /* PdNote, in order */
@@ -132,6 +133,7 @@ typedef struct {
     uint64_t n_bad;        /* whole but undecodable */
     uint64_t n_duplicates; /* same number, same bytes: ignored */
     uint64_t n_conflicts;  /* same number, other bytes: both kept */
+    uint64_t n_erased;     /* of erased sessions: dropped on arrival */
     uint64_t n_dropped;    /* queue was full */
     uint64_t queue_bytes;
     uint64_t disk_free_bytes;
@@ -154,6 +156,7 @@ typedef struct {
     const char *directory;   /* StateDirectory; the store lives in <directory>/store */
     uint32_t commit_ms;      /* 2000 */
     uint32_t commit_records; /* 256 */
+    uint32_t retention_days; /* sessions that ended before are erased; 0 never */
     PenFoldConfig fold;
 } PdStoreConfig;
 
@@ -295,6 +298,45 @@ bool pd_store_annotate_finish(PdStore *self,
                               uint64_t *seq_out,
                               GError **error);
 
+/* What is to be erased: one of the first two. */
+typedef struct {
+    const char *session; /* UUID or at least 8 digits of one */
+    const char *patient; /* all sessions of this reference, and entries that name it */
+    const char *reason;
+    uint32_t uid; /* authenticated caller */
+} PdErasure;
+
+/**
+ * Remove content for good, also from free pages, the WAL and sealed segments, and keep it
+ * from coming back from a pen. A tombstone stays. Completes when it is gone.
+ *
+ * @n_sessions_out: of them. @seq_out: of the last tombstone. @left_out: names below the state
+ * directory that may hold copies (owned by the caller, may be NULL).
+ * Errors: PD_ERROR_ON_HOLD, PD_ERROR_NOT_FOUND: nothing was erased.
+ */
+void pd_store_erase_async(PdStore *self,
+                          const PdErasure *erasure,
+                          GCancellable *cancellable,
+                          GAsyncReadyCallback callback,
+                          gpointer user_data);
+bool pd_store_erase_finish(PdStore *self,
+                           GAsyncResult *result,
+                           uint32_t *n_sessions_out,
+                           uint64_t *seq_out,
+                           char ***left_out,
+                           GError **error);
+
+/** Keep a session from being erased, or let it be again; completes with the entry's seq. */
+void pd_store_hold_async(PdStore *self,
+                         const char *id,
+                         const char *reason,
+                         bool release,
+                         uint32_t uid,
+                         GCancellable *cancellable,
+                         GAsyncReadyCallback callback,
+                         gpointer user_data);
+bool pd_store_hold_finish(PdStore *self, GAsyncResult *result, uint64_t *seq_out, GError **error);
+
 /**
  * A page of a session's raw records after number @after, at most 64 KiB and in no
  * read transaction longer than that page. Finish gives length-delimited
@@ -383,6 +425,47 @@ GPtrArray *pd_store_verify_finish(PdStore *self,
 
 /** How far it came; whole once done. */
 void pd_verify_get_summary(const PdVerify *self, PdVerifySummary *out);
+
+typedef struct PdBackup PdBackup;
+
+/**
+ * Take a consistent copy of everything, to be read piece by piece as a tar archive whose
+ * last member is "manifest". Blocks no writer. Owns: the caller frees it.
+ *
+ * Errors: PD_ERROR_BUSY: one at a time. PD_ERROR_STORE: no room for the copy.
+ */
+void pd_store_backup_async(PdStore *self,
+                           GCancellable *cancellable,
+                           GAsyncReadyCallback callback,
+                           gpointer user_data);
+PdBackup *pd_store_backup_finish(PdStore *self, GAsyncResult *result, GError **error);
+
+/** The next piece; an empty one is the end. Owns: @backup must outlive the call. */
+void pd_store_backup_read_async(PdStore *self,
+                                PdBackup *backup,
+                                GCancellable *cancellable,
+                                GAsyncReadyCallback callback,
+                                gpointer user_data);
+GBytes *pd_store_backup_read_finish(PdStore *self, GAsyncResult *result, GError **error);
+
+/** Drop the copy. Any thread. */
+void pd_backup_free(PdBackup *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PdBackup, pd_backup_free)
+
+/**
+ * Put a backup into the place of the store in @directory, which nobody may have open; what
+ * was there is kept as <directory>/replaced-TIME.
+ *
+ * The store gets a new id, as its journal is shorter than what sinks have seen (F7). What was
+ * erased since the backup is erased again: as the store that was there knows, and as the
+ * journal entries (length-delimited) in @tombstones say, NULL for none.
+ * Errors: PD_ERROR_INVALID_ARGUMENT: no whole backup: nothing was changed.
+ *         PD_ERROR_STORE_NEWER, PD_ERROR_STORE likewise.
+ */
+bool pd_store_restore(const char *directory,
+                      const char *path,
+                      const char *tombstones,
+                      GError **error);
 
 /** Counters and state. No disk access. Owns: fields of @out are the caller's to clear. */
 void pd_store_get_health(PdStore *self, PdStoreHealth *out);

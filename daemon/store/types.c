@@ -57,6 +57,7 @@ pd_session_free(PdSession *self)
     g_free(self->operator_name);
     g_free(self->note);
     g_free(self->closed_reason);
+    g_free(self->hold);
     g_clear_pointer(&self->passes, g_ptr_array_unref);
     g_clear_pointer(&self->notes, g_ptr_array_unref);
     g_free(self->definition);

@@ -48,6 +48,7 @@ free_log(gpointer data)
     pen_ranges_clear(&log->said_outside);
     pen_ranges_clear(&log->seen);
     pen_ranges_clear(&log->seen_outside);
+    pen_ranges_clear(&log->erased);
     g_free(log);
 }
 

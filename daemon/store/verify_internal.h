@@ -31,6 +31,7 @@ typedef struct {
     PenRanges said_outside;
     PenRanges seen;
     PenRanges seen_outside;
+    PenRanges erased;
 } PdVerifyLog;
 
 PdVerifyLog *pd_verify_get_log(PdVerify *self, uint64_t log_id);

@@ -160,7 +160,7 @@ take_erased(PdVerify *self, GError **error)
 
     while (stmt != NULL && (got = pd_db_step(self->db, stmt, error)) > 0) {
         PdVerifyLog *log = pd_verify_get_log(self, (uint64_t)sqlite3_column_int64(stmt, 0));
-        (void)pen_ranges_add(&log->seen,
+        (void)pen_ranges_add(&log->erased,
                              (uint32_t)sqlite3_column_int64(stmt, 1),
                              (uint32_t)sqlite3_column_int64(stmt, 2));
     }
@@ -205,12 +205,15 @@ add_unfolded(PdVerify *self, PdLedger *ledger, GError **error)
 }
 
 static void
-compare_numbers(PdVerify *self, PdLedger *ledger, const PdVerifyLog *log, GPtrArray *findings)
+compare_numbers(PdVerify *self, PdLedger *ledger, PdVerifyLog *log, GPtrArray *findings)
 {
     const PdLog *now = pd_ledger_get_log(ledger, log->log_id);
+    const uint32_t unsaid = find_lack(&log->seen, &now->stored);
+    /* Not all of an erased range was ever stored. */
+    copy_ranges(&log->seen, &log->erased);
     const uint32_t lacks[] = {
         find_lack(&log->said, &log->seen),
-        find_lack(&log->seen, &now->stored),
+        unsaid,
         find_lack(&log->said_outside, &log->seen_outside),
         find_lack(&log->seen_outside, &now->outside),
     };

@@ -9,6 +9,7 @@
 #include "core/wire.h"
 #include "store/checkpoint.h"
 #include "store/derive.h"
+#include "store/erase.h"
 #include "store/identity.h"
 #include "store/lock.h"
 #include "store/seal.h"
@@ -36,6 +37,7 @@ struct PdWriter {
     PdBatch batch;
     int64_t derived_us;
     int64_t sealed_us;
+    int64_t retired_us;
     int64_t witnessed_us;
     uint64_t witnessed_head;
     bool must_reload; /* the ledger is ahead of a transaction that failed */
@@ -293,6 +295,7 @@ read_health(PdWriter *self)
     self->health.n_bad = self->ledger.counts.n_bad;
     self->health.n_duplicates = self->ledger.counts.n_duplicates;
     self->health.n_conflicts = self->ledger.counts.n_conflicts;
+    self->health.n_erased = self->ledger.counts.n_erased;
     pd_lock_leave(&self->lock);
     return grew;
 }
@@ -381,6 +384,7 @@ write_chunk(PdWriter *self)
         fail_jobs(self, error);
         return false;
     }
+    pd_erase_finish(&self->ledger, self->config.home->index);
     publish(self);
     update_health(self);
     /* Who is told that it went well must not find an old complaint. */
@@ -452,6 +456,8 @@ run(gpointer data)
         write_batch(self);
         if (self->retry_us == 0) {
             pd_seal_if_due(&self->ledger, &self->sealed_us);
+            pd_erase_retire(&self->ledger, self->config.retention_days, &self->retired_us);
+            pd_erase_finish(&self->ledger, self->config.home->index);
         }
         write_witness(self);
         pd_checkpointer_written(self->checkpointer);

@@ -29,6 +29,7 @@ static const GDBusErrorEntry error_entries[] = {
     { PD_ERROR_DISCONNECTED, "org.pentel.Error.Disconnected" },
     { PD_ERROR_VERSION, "org.pentel.Error.Version" },
     { PD_ERROR_MALFORMED, "org.pentel.Error.Malformed" },
+    { PD_ERROR_ON_HOLD, "org.pentel.Error.OnHold" },
 };
 
 G_STATIC_ASSERT(G_N_ELEMENTS(error_entries) == PD_ERROR_N_CODES);

@@ -33,6 +33,7 @@ typedef enum {
     PD_ERROR_DISCONNECTED,
     PD_ERROR_VERSION,   /* unknown major version of a pen */
     PD_ERROR_MALFORMED, /* a peer sent nonsense */
+    PD_ERROR_ON_HOLD,   /* a session may not be erased */
     PD_ERROR_N_CODES,
 } PdError;
 

@@ -1,0 +1,40 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "store/queue.h"
+
+/*
+ * Content is removed where it lies: rows, journal entries (their place in the chain stays),
+ * sealed blocks by writing their segment anew without them. A key for each block that is
+ * thrown away instead would leave old segments unprotected and every backup of the keys as
+ * sensitive as the records; segments are small, and erasing is rare.
+ */
+
+/** What an erasure did, in the task's data; written before the task completes. */
+typedef struct {
+    uint32_t n_sessions;
+    uint64_t seq;
+} PdErased;
+
+PdJob pd_job_erase(const PdErasure *erasure, PdErased *erased_out);
+
+/** @seq_out: as of pd_job_annotate(). */
+PdJob pd_job_hold(
+    const char *id, const char *reason, bool release, uint32_t uid, uint64_t *seq_out);
+
+/**
+ * After the commit: delete files that were replaced, overwrite what pages still hold, empty
+ * the WAL. Writer thread, between transactions; what cannot be done now is tried again.
+ */
+void pd_erase_finish(PdLedger *ledger, const char *index);
+
+/** Erase some sessions that ended more than @days ago. Once a day; @looked_us as of sealing. */
+void pd_erase_retire(PdLedger *ledger, uint32_t days, int64_t *looked_us);
+
+/**
+ * Write the segment anew without the blocks of @gone (int64_t opened_seq); all rows follow.
+ *
+ * In the caller's transaction; the old file goes after the commit, by pd_erase_finish().
+ */
+bool pd_erase_blocks(PdLedger *ledger, int64_t segment, const GArray *gone, GError **error);
