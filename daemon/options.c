@@ -17,6 +17,7 @@
 typedef enum {
     KEY_COMMIT_MS = 0,
     KEY_COMMIT_RECORDS,
+    KEY_RETENTION_DAYS,
     KEY_LIFT_MS,
     KEY_MIN_CONTACT_MS,
     KEY_RSSI_FLOOR_DBM,
@@ -33,6 +34,7 @@ static const struct {
 } keys[] = {
     { "store", "commit-ms", KEY_COMMIT_MS, 1, 60000 },
     { "store", "commit-records", KEY_COMMIT_RECORDS, 1, 100000 },
+    { "store", "retention-days", KEY_RETENTION_DAYS, 0, 36500 },
     { "pass", "lift-ms", KEY_LIFT_MS, 1, 60000 },
     { "pass", "min-contact-ms", KEY_MIN_CONTACT_MS, 0, 60000 },
     { "link", "rssi-floor-dbm", KEY_RSSI_FLOOR_DBM, -127, 0 },
@@ -60,6 +62,9 @@ set_number(PdOptions *self, Key which, int64_t value)
     switch (which) {
     case KEY_COMMIT_MS:
         self->store.commit_ms = (uint32_t)value;
+        break;
+    case KEY_RETENTION_DAYS:
+        self->store.retention_days = (uint32_t)value;
         break;
     case KEY_COMMIT_RECORDS:
         self->store.commit_records = (uint32_t)value;
@@ -227,6 +232,20 @@ pd_options_init(PdOptions *self, int argc, char **argv, GError **error)
           &config,
           "Read settings from FILE (" DEFAULT_CONFIG ")",
           "FILE" },
+        { "restore",
+          0,
+          0,
+          G_OPTION_ARG_FILENAME,
+          &self->restore,
+          "Put the backup FILE into the store's place, and exit",
+          "FILE" },
+        { "tombstones",
+          0,
+          0,
+          G_OPTION_ARG_FILENAME,
+          &self->tombstones,
+          "With --restore: erase again what the journal entries in FILE say",
+          "FILE" },
         { "version", 0, 0, G_OPTION_ARG_NONE, &version, "Print the version and exit", NULL },
         G_OPTION_ENTRY_NULL,
     };
@@ -247,6 +266,10 @@ pd_options_init(PdOptions *self, int argc, char **argv, GError **error)
                     argv[1]);
         return false;
     }
+    if (self->tombstones != NULL && self->restore == NULL) {
+        g_set_error(error, PD_ERROR, PD_ERROR_INVALID_ARGUMENT, "--tombstones needs --restore");
+        return false;
+    }
     self->show_version = version != FALSE;
     self->state_directory =
         directory != NULL ? g_steal_pointer(&directory) : dup_default_directory();
@@ -259,4 +282,6 @@ void
 pd_options_clear(PdOptions *self)
 {
     g_clear_pointer(&self->state_directory, g_free);
+    g_clear_pointer(&self->restore, g_free);
+    g_clear_pointer(&self->tombstones, g_free);
 }

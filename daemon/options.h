@@ -13,6 +13,8 @@
 typedef struct {
     bool show_version;
     char *state_directory; /* owned */
+    char *restore;         /* owned; a backup to put in the store's place, then exit */
+    char *tombstones;      /* owned; journal entries that erase in it, NULL none */
     PdStoreConfig store;   /* its directory borrows from state_directory */
     PdPenConfig pen;
 } PdOptions;

@@ -386,6 +386,20 @@ run(const PdOptions *options)
     return self.exit_status;
 }
 
+static int
+restore(const PdOptions *options)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!pd_store_restore(
+            options->state_directory, options->restore, options->tombstones, &error)) {
+        g_prefix_error(&error, "cannot restore: ");
+        complain(error->message);
+        return EXIT_FAILURE;
+    }
+    return EXIT_SUCCESS;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -402,6 +416,8 @@ main(int argc, char **argv)
     } else if (options.show_version) {
         (void)printf("penteld %s\n", PENTEL_VERSION);
         exit_status = EXIT_SUCCESS;
+    } else if (options.restore != NULL) {
+        exit_status = restore(&options);
     } else {
         exit_status = run(&options);
     }

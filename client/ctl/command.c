@@ -56,9 +56,9 @@ static const CtlOption options[] = {
     [CTL_OPTION_STATE] = { "state",
                            0,
                            "STATE",
-                           "live, open, partial, complete, lossy or closed-by",
+                           "live open partial complete lossy closed-by erased",
                            CTL_WORD_LIST,
-                           "live open partial complete lossy closed-by" },
+                           "live open partial complete lossy closed-by erased" },
     [CTL_OPTION_TEXT] = { "text",
                           0,
                           "TEXT",
@@ -106,6 +106,25 @@ static const CtlOption options[] = {
                             "write to FILE, which appears only when it is whole",
                             CTL_WORD_FILE,
                             NULL },
+    [CTL_OPTION_REASON] = { "reason",
+                            0,
+                            "TEXT",
+                            "why; it stays in the journal",
+                            CTL_WORD_ANY,
+                            NULL },
+    [CTL_OPTION_RELEASE] = { "release", 0, NULL, "let it be erased again", CTL_WORD_ANY, NULL },
+    [CTL_OPTION_ANCHOR] = { "anchor",
+                            0,
+                            NULL,
+                            "print one line about the journal, to be kept elsewhere",
+                            CTL_WORD_ANY,
+                            NULL },
+    [CTL_OPTION_ANCHOR_CHECK] = { "anchor-check",
+                                  0,
+                                  "FILE",
+                                  "the journal must hold what this line was printed of",
+                                  CTL_WORD_FILE,
+                                  NULL },
 };
 
 G_STATIC_ASSERT(G_N_ELEMENTS(options) == CTL_OPTION_N);
@@ -217,6 +236,59 @@ static const CtlCommand commands[] = {
       "appears under its name only when it is whole.",
       "pentelctl export --since 2026-11-01 --format csv-passes -o november.csv",
       ctl_export },
+    { "verify",
+      "",
+      0,
+      0,
+      CTL_WORD_ANY,
+      COMMON | CTL_HAS(ANCHOR) | CTL_HAS(ANCHOR_CHECK),
+      "whether what is stored is what was written",
+      "Walks the journal's chain, the records, what was derived from them and the sealed files, "
+      "while penteld runs. Says where something is wrong and what; ends with 9 then.\n\n"
+      "Found is what changed by itself, or was changed by somebody who does not know how it is "
+      "hashed. Somebody who can write the store and does know can make all of it anew. Only a "
+      "line of --anchor that was kept elsewhere shows that, and only for what was in the journal "
+      "when it was printed; a session's records are in it from the moment it is complete.",
+      "pentelctl verify --anchor > anchor-$(date +%F).txt",
+      ctl_verify },
+    { "backup",
+      "FILE",
+      1,
+      1,
+      CTL_WORD_FILE,
+      COMMON,
+      "copy the whole store to a file",
+      "Writes a consistent copy of the store, as a tar archive, while penteld runs. The file "
+      "appears under its name only when it is whole, and only its owner can read it. It holds "
+      "everything about every patient: encrypt it where it is kept. To put it in place: stop "
+      "penteld, then penteld --restore FILE as its user; see penteld(8).",
+      "pentelctl backup /media/stick/pentel.tar",
+      ctl_backup },
+    { "hold",
+      "ID",
+      1,
+      1,
+      CTL_WORD_SESSION,
+      COMMON | CTL_HAS(REASON) | CTL_HAS(RELEASE),
+      "keep a session from being erased",
+      "Holds a session: neither \"pentelctl erase\" nor the retention period removes it until it "
+      "is released with --release.",
+      "pentelctl hold 3f2a91c0 --reason \"case 12/2026\"",
+      ctl_hold },
+    { "erase",
+      "[ID]",
+      0,
+      1,
+      CTL_WORD_SESSION,
+      COMMON | CTL_HAS(PATIENT) | CTL_HAS(REASON),
+      "remove sessions for good",
+      "Removes the content of one session, or of all sessions of --patient: its records, what was "
+      "derived, what was said. It cannot be undone, and the records do not come back from a pen. "
+      "The reason and who did it stay in the journal: leave names out of it. ID needs at least 8 "
+      "digits. Backups that were made before still hold the sessions; a restore erases them "
+      "again where the erasure is known.",
+      "pentelctl erase --patient 4711 --reason \"asked by letter\"",
+      ctl_erase },
     { "doctor",
       "",
       0,

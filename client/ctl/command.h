@@ -50,6 +50,10 @@ typedef enum {
     CTL_OPTION_CLOSE,
     CTL_OPTION_FORMAT,
     CTL_OPTION_OUTPUT,
+    CTL_OPTION_REASON,
+    CTL_OPTION_RELEASE,
+    CTL_OPTION_ANCHOR,
+    CTL_OPTION_ANCHOR_CHECK,
     CTL_OPTION_N,
 } CtlOptionId;
 
@@ -116,4 +120,8 @@ CtlExit ctl_show(CtlRun *run);
 CtlExit ctl_watch(CtlRun *run);
 CtlExit ctl_annotate(CtlRun *run);
 CtlExit ctl_export(CtlRun *run);
+CtlExit ctl_verify(CtlRun *run);
+CtlExit ctl_backup(CtlRun *run);
+CtlExit ctl_hold(CtlRun *run);
+CtlExit ctl_erase(CtlRun *run);
 CtlExit ctl_doctor(CtlRun *run);

@@ -255,6 +255,7 @@ add_details(GVariantBuilder *builder, const PdSession *session)
     add_text(builder, "operator", session->operator_name);
     add_text(builder, "note", session->note);
     add_text(builder, "closed_reason", session->closed_reason);
+    add_text(builder, "hold", session->hold);
     if (fold->has_end && fold->end_cause < G_N_ELEMENTS(end_causes)) {
         add_text(builder, "end_cause", end_causes[fold->end_cause]);
     }

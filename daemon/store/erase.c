@@ -459,6 +459,48 @@ run_erase(gpointer data, PdLedger *ledger, GError **error)
     return true;
 }
 
+static bool
+is_entry_of(PdLedger *ledger, uint64_t seq, const char *session, int64_t *opened_out)
+{
+    g_autoptr(PdStmt) stmt = pd_db_query(ledger->db,
+                                         NULL,
+                                         "select s.opened_seq from journal j join session s"
+                                         " on s.id = j.session where j.seq = ? and s.id = ?"
+                                         " and length(j.salt) > 0 and s.state != 'erased'",
+                                         "it",
+                                         (int64_t)seq,
+                                         session);
+    const bool is = stmt != NULL && pd_db_step(ledger->db, stmt, NULL) > 0;
+
+    *opened_out = is ? sqlite3_column_int64(stmt, 0) : 0;
+    return is;
+}
+
+bool
+pd_erase_entries(PdLedger *ledger,
+                 const char *session,
+                 const uint64_t *seqs,
+                 size_t n_seqs,
+                 const char *reason,
+                 uint32_t uid,
+                 GError **error)
+{
+    g_autofree char *copy = g_strdup(reason);
+    const Erase erase = { .reason = copy, .uid = uid };
+    g_autoptr(GArray) mentions = g_array_new(FALSE, TRUE, sizeof(Mention));
+
+    for (size_t i = 0; i < n_seqs; i++) {
+        Mention mention = { .seq = seqs[i] };
+        if (is_entry_of(ledger, seqs[i], session, &mention.target.opened_seq)) {
+            g_strlcpy(mention.target.id, session, sizeof mention.target.id);
+            g_array_append_val(mentions, mention);
+        }
+    }
+    ledger->must_scrub = ledger->must_scrub || mentions->len > 0;
+    return (mentions->len == 0 || pd_db_script(ledger->db, "pragma secure_delete=on", error)) &&
+           erase_mentions(ledger, &erase, mentions, error);
+}
+
 static void
 free_erase(gpointer data)
 {

@@ -23,6 +23,15 @@ PdJob pd_job_erase(const PdErasure *erasure, PdErased *erased_out);
 PdJob pd_job_hold(
     const char *id, const char *reason, bool release, uint32_t uid, uint64_t *seq_out);
 
+/** Erase the content of single entries about a session, as far as they are here. */
+bool pd_erase_entries(PdLedger *ledger,
+                      const char *session,
+                      const uint64_t *seqs,
+                      size_t n_seqs,
+                      const char *reason,
+                      uint32_t uid,
+                      GError **error);
+
 /**
  * After the commit: delete files that were replaced, overwrite what pages still hold, empty
  * the WAL. Writer thread, between transactions; what cannot be done now is tried again.

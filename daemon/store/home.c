@@ -6,6 +6,7 @@
  */
 #include "store/home.h"
 
+#include "store/backup.h"
 #include "store/schema.h"
 #include "store/witness.h"
 #include "util/error.h"
@@ -63,6 +64,15 @@ make_directories(PdHome *self, GError **error)
     return g_mkdir_with_parents(self->raw, 0700) == 0 || fail(error, self->raw);
 }
 
+/* Of a backup that nobody ended. */
+static void
+drop_copy(PdHome *self)
+{
+    g_autofree char *path = g_build_filename(self->state, "backup.tmp", NULL);
+
+    pd_backup_remove_tree(path);
+}
+
 bool
 pd_home_enter(PdHome *self, const char *state, GError **error)
 {
@@ -79,6 +89,7 @@ pd_home_enter(PdHome *self, const char *state, GError **error)
     if (!take_lock(self, error) || !make_directories(self, error)) {
         return false;
     }
+    drop_copy(self);
     sync_directory(self->store);
     sync_directory(self->state);
     return true;

@@ -106,6 +106,25 @@ pd_identity_ensure(PdDb *db, const char *state, const char *machine, char **id_o
            keep_former(db, seen_id, seen_head, error) && renew(db, machine, id_out, error);
 }
 
+bool
+pd_identity_renew(PdDb *db, PdDb *old, const char *machine, char **id_out, GError **error)
+{
+    g_autofree char *id = NULL;
+    g_autofree char *old_id = NULL;
+    uint64_t head = 0;
+    uint64_t old_head = 0;
+
+    if (!get_meta(db, "store_id", &id, error) || !pd_journal_head(db, &head, error)) {
+        return false;
+    }
+    if (old != NULL &&
+        (!get_meta(old, "store_id", &old_id, NULL) || !pd_journal_head(old, &old_head, NULL))) {
+        g_clear_pointer(&old_id, g_free);
+    }
+    return pd_db_script(db, "begin immediate", error) && keep_former(db, id, head, error) &&
+           keep_former(db, old_id, old_head, error) && renew(db, machine, id_out, error);
+}
+
 char *
 pd_identity_dup_machine(void)
 {

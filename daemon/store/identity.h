@@ -21,3 +21,10 @@ void pd_identity_write_witness(const char *state, const char *id, uint64_t head)
 
 /** A digest of this machine's id, "" when there is none. Owns: the caller. */
 char *pd_identity_dup_machine(void);
+
+/**
+ * Give the store of @db another id, whatever its machine says: it was restored (F7).
+ *
+ * @old: the store it replaces, NULL when there is none to read. Owns: @id_out is the caller's.
+ */
+bool pd_identity_renew(PdDb *db, PdDb *old, const char *machine, char **id_out, GError **error);

@@ -189,7 +189,7 @@ add_unfolded(PdVerify *self, PdLedger *ledger, GError **error)
         pd_db_query(self->db,
                     error,
                     "select log_id, number, session from main.raw where rowid >"
-                    " (select value from main.meta where key = 'folded_rowid')",
+                    " coalesce((select value from main.meta where key = 'folded_rowid'), 0)",
                     "");
     int got = 0;
 

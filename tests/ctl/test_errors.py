@@ -35,6 +35,7 @@ NAMES = {
     "org.pentel.Error.Disconnected": FAILED,
     "org.pentel.Error.Version": FAILED,
     "org.pentel.Error.Malformed": FAILED,
+    "org.pentel.Error.OnHold": FAILED,
     "org.pentel.Error.OfLaterVersions": FAILED,
     "org.freedesktop.DBus.Error.ServiceUnknown": NO_DAEMON,
     "org.freedesktop.DBus.Error.NoReply": NO_DAEMON,

@@ -1,0 +1,172 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT
+ *
+ * A backup takes the place of the store. Everything is made ready beside it; one exchange
+ * of two names makes it the store, and nothing that was there is deleted.
+ */
+#include "store/restore.h"
+
+#include "store/backup.h"
+#include "store/erase.h"
+#include "store/identity.h"
+#include "store/schema.h"
+#include "store/witness.h"
+#include "util/error.h"
+
+#include <glib/gstdio.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+typedef struct {
+    PdHome home;     /* of the store that is replaced */
+    char *directory; /* owned; <state>/replaced-TIME, the backup's until the exchange */
+} Restore;
+
+static bool
+fail(GError **error, const char *what)
+{
+    g_set_error(error, PD_ERROR, PD_ERROR_STORE, "%s: %s", what, g_strerror(errno));
+    return false;
+}
+
+static bool
+begin(Restore *self, GError **error)
+{
+    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+    g_autofree char *stamp = g_date_time_format(now, "%Y%m%dT%H%M%SZ");
+
+    self->directory = g_strdup_printf("%s/replaced-%s", self->home.state, stamp);
+    g_autofree char *raw = g_build_filename(self->directory, "raw", NULL);
+    if (g_file_test(self->directory, G_FILE_TEST_EXISTS)) {
+        g_set_error(error, PD_ERROR, PD_ERROR_STORE, "%s is there already", self->directory);
+        g_clear_pointer(&self->directory, g_free);
+        return false;
+    }
+    return g_mkdir_with_parents(raw, 0700) == 0 || fail(error, raw);
+}
+
+static bool
+check_whole(PdDb *db, GError **error)
+{
+    g_autoptr(PdStmt) stmt = pd_db_query(db, error, "pragma quick_check(1)", "");
+    const int got = stmt == NULL ? -1 : pd_db_step(db, stmt, error);
+
+    if (got > 0 && g_strcmp0((const char *)sqlite3_column_text(stmt, 0), "ok") != 0) {
+        g_set_error(error,
+                    PD_ERROR,
+                    PD_ERROR_INVALID_ARGUMENT,
+                    "the backup's index.db is damaged: %s",
+                    (const char *)sqlite3_column_text(stmt, 0));
+        return false;
+    }
+    return got > 0;
+}
+
+/* Another store from here on; the ids and heads of both that were are kept for sinks. */
+static bool
+renew_identity(Restore *self, PdDb *db, char **id_out, GError **error)
+{
+    g_autoptr(PdDb) old = g_file_test(self->home.index, G_FILE_TEST_EXISTS)
+                              ? pd_db_open(self->home.index, PD_DB_READER, NULL, NULL)
+                              : NULL;
+    g_autofree char *machine = pd_identity_dup_machine();
+
+    return pd_identity_renew(db, old, machine, id_out, error);
+}
+
+static bool
+apply_all(Restore *self, PdLedger *ledger, const char *tombstones, GError **error)
+{
+    g_autoptr(GBytes) own = pd_read_tombstones(self->home.index);
+    g_autoptr(GMappedFile) file = NULL;
+
+    if (!pd_apply_tombstones(ledger, own, error)) {
+        return false;
+    }
+    if (tombstones == NULL) {
+        return true;
+    }
+    file = g_mapped_file_new(tombstones, FALSE, error);
+    if (file == NULL) {
+        return false;
+    }
+    g_autoptr(GBytes) bytes = g_mapped_file_get_bytes(file);
+    return pd_apply_tombstones(ledger, bytes, error);
+}
+
+static bool
+bury(Restore *self, PdDb *db, const char *id, const char *tombstones, GError **error)
+{
+    const PenFoldConfig config = PEN_FOLD_DEFAULT;
+    g_autofree char *raw = g_build_filename(self->directory, "raw", NULL);
+    g_autofree char *index = g_build_filename(self->directory, "index.db", NULL);
+    PdLedger ledger;
+
+    pd_ledger_init(&ledger, db, raw, &config);
+    ledger.stamp = (PdJournalStamp){ .store_id = id, .wall_us = g_get_real_time() };
+    const bool ok =
+        pd_ledger_reload(&ledger, error) && pd_db_script(db, "begin immediate", error) &&
+        apply_all(self, &ledger, tombstones, error) && pd_db_script(db, "commit", error);
+    if (ok) {
+        pd_erase_finish(&ledger, index);
+    }
+    pd_ledger_clear(&ledger);
+    return ok;
+}
+
+static bool
+prepare(Restore *self, const char *path, const char *tombstones, GError **error)
+{
+    g_autofree char *index = g_build_filename(self->directory, "index.db", NULL);
+    g_autofree char *id = NULL;
+    bool migrated = false;
+
+    if (!pd_unpack_backup(path, self->directory, error) ||
+        !pd_schema_upgrade(index, &migrated, error)) {
+        return false;
+    }
+    PdDb *db = pd_db_open(index, PD_DB_WRITER, NULL, error);
+    const bool ok = db != NULL && pd_schema_ensure(db, error) && check_whole(db, error) &&
+                    pd_witness_attach(db, error) && renew_identity(self, db, &id, error) &&
+                    bury(self, db, id, tombstones, error);
+    if (db != NULL) {
+        pd_db_keep_wal(db, false);
+        pd_db_close(db);
+    }
+    return ok;
+}
+
+static bool
+exchange(Restore *self, GError **error)
+{
+    if (renameat2(AT_FDCWD, self->home.store, AT_FDCWD, self->directory, RENAME_EXCHANGE) != 0) {
+        return fail(error, "put the backup into the store's place");
+    }
+    const int fd = g_open(self->home.state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)fsync(fd);
+        close(fd);
+    }
+    return true;
+}
+
+bool
+pd_store_restore(const char *directory, const char *path, const char *tombstones, GError **error)
+{
+    Restore self = { .home = { .lock_fd = -1 } };
+
+    bool ok = pd_home_enter(&self.home, directory, error) && begin(&self, error);
+    if (ok && (!prepare(&self, path, tombstones, error) || !exchange(&self, error))) {
+        pd_backup_remove_tree(self.directory);
+        ok = false;
+    }
+    if (ok) {
+        g_message("the store was replaced by the backup; what was there is now %s", self.directory);
+    }
+    g_free(self.directory);
+    pd_home_leave(&self.home);
+    return ok;
+}

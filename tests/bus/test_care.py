@@ -1,0 +1,170 @@
+# SPDX-FileCopyrightText: The Pentel authors
+# SPDX-License-Identifier: MIT
+"""What is stored is looked after: verified while pens treat, anchored, backed up, held,
+erased, restored, and what was erased stays away."""
+
+import json
+import sqlite3
+import subprocess
+import tarfile
+import time
+
+import harness
+from compare import compare_all, settle
+
+ALTERED = 9
+SERIALS = ["PT-0001", "PT-0002", "PT-0003"]
+
+
+def check(condition, what):
+    if not condition:
+        raise harness.Failure(what)
+
+
+def verify(rig, *words):
+    done = rig.ctl("verify", "--json", *words)
+    return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr
+
+
+def check_sound(rig, what, *words):
+    code, verdict = verify(rig, *words)
+    check(code == harness.OK and verdict["findings"] == [], f"{what}: {code} {verdict}")
+    return verdict
+
+
+def verify_meanwhile(rig):
+    """While records arrive nothing is wrong."""
+    n_runs = 0
+    while not rig.sim.said("DONE"):
+        check_sound(rig, "verify while pens treat")
+        n_runs += 1
+        time.sleep(0.1)
+        check(n_runs < 300, "the treatments do not end")
+    return n_runs
+
+
+def check_receipt(rig):
+    """The journal has the whole receipt, as show says it."""
+    receipts = [rig.ctl_json("show", s["id"])["receipt"] for s in rig.ctl_json("sessions")]
+    check(all(len(r["sha256"]) == 64 and r["marked"] for r in receipts), f"receipts: {receipts}")
+
+
+def make_anchor(rig):
+    path = rig.directory / "anchor.txt"
+    path.write_text(rig.ctl_ok("verify", "--anchor"))
+    check(path.read_text().startswith("pentel-anchor 1 "), path.read_text())
+    return path
+
+
+def check_backup(rig, path):
+    said = rig.ctl_json("backup", str(path))
+    check(said["bytes"] == path.stat().st_size, f"backup: {said}")
+    check(path.stat().st_mode & 0o777 == 0o600, "others may read the backup")
+    with tarfile.open(path) as archive:
+        names = archive.getnames()
+    check(names[0] == "index.db" and names[-1] == "manifest", f"members: {names}")
+    check(not (rig.state / "backup.tmp").exists(), "the copy was left behind")
+
+
+def check_erasure(rig):
+    """One session by its id; a held patient's are refused, then released and erased."""
+    ids = [s["id"] for s in rig.ctl_json("sessions")]
+    rig.ctl_ok("annotate", ids[0], "--patient", "4711-secret")
+    rig.ctl_ok("annotate", ids[1], "--patient", "4711-secret")
+    rig.ctl_ok("hold", ids[1], "--reason", "a case")
+    check(rig.ctl_json("show", ids[1])["hold"] == "a case", "the hold is not shown")
+    done = rig.ctl("erase", "--patient", "4711-secret", "--reason", "asked")
+    check(done.returncode == harness.FAILED and "release" in done.stderr, f"held: {done}")
+    rig.ctl_ok("hold", ids[1], "--release")
+    erased = rig.ctl_json("erase", "--patient", "4711-secret", "--reason", "asked")
+    check(erased["sessions"] == 2 and erased["left"] == [], f"erased: {erased}")
+    for session in ids[:2]:
+        shown = rig.ctl_json("show", session)
+        check(shown["state"] == "erased" and shown["passes"] == [], f"erased: {shown}")
+    grep = subprocess.run(["grep", "-rl", "4711-secret", str(rig.state)], capture_output=True)
+    check(grep.returncode == 1, f"still in {grep.stdout}")
+    check(rig.ctl("erase", ids[2]).returncode == harness.USAGE, "erased without a reason")
+    return ids
+
+
+def check_change_found(rig):
+    """What somebody changes by hand in the file is found, and said where."""
+    rig.stop_daemon()
+    db = sqlite3.connect(rig.state / "store/index.db")
+    db.execute("update session set depth_max = depth_max + 1 where state = 'complete'")
+    db.commit()
+    db.close()
+    rig.start_daemon()
+    code, verdict = verify(rig)
+    check(code == ALTERED, f"a changed store: {code} {verdict}")
+    check(all("depth_max" in f["what"] for f in verdict["findings"]), f"{verdict}")
+    check(rig.ctl("verify").returncode == ALTERED, "without --json")
+
+
+def restore(rig, path):
+    rig.stop_daemon()
+    done = subprocess.run([harness.BUILD / "daemon/penteld", "--state-dir", rig.state,
+                           "--restore", path], capture_output=True, text=True, timeout=60)
+    return done
+
+
+def check_refused(rig, path):
+    """A backup that is cut or altered changes nothing."""
+    broken = rig.directory / "broken.tar"
+    data = path.read_bytes()
+    for name, content in (("cut", data[:-2048]), ("altered", data[:9000] + b"x" + data[9001:])):
+        broken.write_bytes(content)
+        done = restore(rig, broken)
+        check(done.returncode == 1 and "backup" in done.stderr, f"{name}: {done}")
+        check(not list(rig.state.glob("replaced-*")), f"{name}: something was replaced")
+        rig.start_daemon()
+
+
+def check_restore(rig, path, truth, ids):
+    before = rig.ctl_json("status")["store_id"]
+    done = restore(rig, path)
+    check(done.returncode == 0, f"restore: {done}")
+    rig.start_daemon()
+    check(rig.ctl_json("status")["store_id"] != before, "the store id is the old one")
+    check_sound(rig, "after the restore")
+    states = {s["id"]: s["state"] for s in rig.ctl_json("sessions")}
+    check([states[i] for i in ids[:2]] == ["erased", "erased"], f"came back: {states}")
+    check(len(list(rig.state.glob("replaced-*"))) == 1, "the old store is gone")
+    left = [p for p in (dict(pen) for pen in truth["pens"])]
+    for pen in left:
+        pen["sessions"] = [s for s in pen["sessions"] if s["id"] not in ids[:2]]
+    settle(rig, lambda: [p for p in compare_all(rig, {"pens": left}) if "sessions" not in p], 40.0,
+           "what was not erased differs after the restore")
+
+
+def run():
+    with harness.Rig("care") as rig:
+        rig.start_sim("--pairing=-1", "--wait-for-bond", "--speed=5", "--sessions=2")
+        rig.start_daemon()
+        rig.enroll(*SERIALS)
+        first = rig.directory / "first.tar"
+        check_backup(rig, first)
+        n_runs = verify_meanwhile(rig)
+        truth = rig.wait_done(90.0)
+        settle(rig, lambda: compare_all(rig, truth), 30.0, "pentelctl differs from the truth")
+        settle(rig, lambda: [] if all(rig.ctl_json("show", s["id"])["receipt"].get("marked")
+                                      for s in rig.ctl_json("sessions")) else ["no mark"], 30.0,
+               "not marked")
+        check_receipt(rig)
+        anchor = make_anchor(rig)
+        path = rig.directory / "backup.tar"
+        check_backup(rig, path)
+        ids = check_erasure(rig)
+        check_sound(rig, "after the erasure", "--anchor-check", str(anchor))
+        check_refused(rig, path)
+        check_change_found(rig)
+        check_restore(rig, path, truth, ids)
+        check_sound(rig, "the anchor after the restore", "--anchor-check", str(anchor))
+        code, verdict = verify(rig, "--anchor-check", "/dev/null")
+        check(code == harness.USAGE, f"a bad anchor: {code}")
+        print(f"ok: {n_runs} verifications while pens treated")
+    return 0
+
+
+if __name__ == "__main__":
+    harness.main(run, 240)
