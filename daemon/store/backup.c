@@ -17,9 +17,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CHUNK_BYTES 65536u
-#define TRIES       3
-#define MANIFEST    "manifest"
+#define CHUNK_BYTES   65536u
+#define TRIES         3
+#define MANIFEST      "manifest"
+#define TRAILER_BYTES (2u * PD_TAR_BLOCK)
 
 struct PdBackup {
     char *directory;  /* owned; removed at the end */
@@ -226,7 +227,7 @@ copy_some(PdBackup *self, GByteArray *out, GError **error)
 static void
 append_manifest(PdBackup *self, GByteArray *out)
 {
-    static const uint8_t zeros[2 * PD_TAR_BLOCK];
+    static const uint8_t zeros[TRAILER_BYTES];
     uint8_t header[PD_TAR_BLOCK];
 
     pd_tar_header(MANIFEST, self->manifest->len, g_get_real_time() / G_USEC_PER_SEC, header);

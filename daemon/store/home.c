@@ -20,6 +20,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#define BALLAST_BYTES (16 << 20)
+
 static bool
 fail(GError **error, const char *path)
 {
@@ -260,4 +262,41 @@ pd_home_free_bytes(const PdHome *self)
         return 0;
     }
     return (uint64_t)fs.f_bavail * fs.f_frsize;
+}
+
+static char *
+ballast_path(const PdHome *self)
+{
+    return g_build_filename(self->state, "ballast", NULL);
+}
+
+bool
+pd_home_take_ballast(const PdHome *self)
+{
+    g_autofree char *path = ballast_path(self);
+    GStatBuf st;
+
+    if (g_stat(path, &st) == 0 && st.st_size == BALLAST_BYTES) {
+        return true;
+    }
+    if (pd_home_free_bytes(self) < 2 * BALLAST_BYTES) {
+        return false;
+    }
+    const int fd = g_open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    const bool ok = fd >= 0 && posix_fallocate(fd, 0, BALLAST_BYTES) == 0;
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (!ok) {
+        (void)g_unlink(path);
+    }
+    return ok;
+}
+
+void
+pd_home_drop_ballast(const PdHome *self)
+{
+    g_autofree char *path = ballast_path(self);
+
+    (void)g_unlink(path);
 }

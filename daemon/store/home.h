@@ -32,5 +32,12 @@ PdDb *pd_home_open_index(PdHome *self, GError **error);
 /** Leave a mark so that the next start checks every page before it trusts the store. */
 void pd_home_suspect(PdHome *self);
 
+/**
+ * Put 16 MiB aside, to be let go when the disk is full (F26). False while there is not more
+ * than twice that.
+ */
+bool pd_home_take_ballast(const PdHome *self);
+void pd_home_drop_ballast(const PdHome *self);
+
 /** Free bytes for us on the file system of the store; 0 when it cannot be told. */
 uint64_t pd_home_free_bytes(const PdHome *self);

@@ -387,3 +387,9 @@ pd_store_load_pens(PdStore *self, GError **error)
 
     return db == NULL ? NULL : pd_query_load_pens(&query, error);
 }
+
+bool
+pd_store_must_restart(PdStore *self)
+{
+    return pd_writer_must_restart(self->writer);
+}

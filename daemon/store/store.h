@@ -467,5 +467,11 @@ bool pd_store_restore(const char *directory,
                       const char *tombstones,
                       GError **error);
 
+/**
+ * Whether SQLite found damage in what it writes: nothing more is stored. The next opening
+ * moves the store aside and begins a fresh one with what can be salvaged.
+ */
+bool pd_store_must_restart(PdStore *self);
+
 /** Counters and state. No disk access. Owns: fields of @out are the caller's to clear. */
 void pd_store_get_health(PdStore *self, PdStoreHealth *out);

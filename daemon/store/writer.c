@@ -4,112 +4,18 @@
  * Group commit. Raw records become durable first and alone; what follows from them goes in
  * a second transaction. A batch that fails is kept and tried again.
  */
-#include "store/writer.h"
-
 #include "core/wire.h"
-#include "store/checkpoint.h"
 #include "store/derive.h"
 #include "store/erase.h"
 #include "store/identity.h"
-#include "store/lock.h"
 #include "store/seal.h"
+#include "store/writer_internal.h"
 #include "util/error.h"
 
 #define RETRY_US       INT64_C(5000000)
 #define WITNESS_US     INT64_C(600000000)
 #define CHUNK_RECORDS  8192u /* in one transaction */
 #define CHUNK_SESSIONS 64u   /* folds in memory, about 80 KiB each */
-
-struct PdWriter {
-    PdWriterConfig config;
-    GThread *thread;
-    PdCheckpointer *checkpointer;
-    PdQueue *queue;
-
-    PdLock lock; /* guards the following */
-    bool wall_synced;
-    GHashTable *published; /* &log_id to PdLog */
-    PdStoreHealth health;
-    bool moved_aside;
-
-    /* The thread's own. */
-    PdLedger ledger;
-    PdBatch batch;
-    int64_t derived_us;
-    int64_t sealed_us;
-    int64_t retired_us;
-    int64_t witnessed_us;
-    uint64_t witnessed_head;
-    bool must_reload; /* the ledger is ahead of a transaction that failed */
-    bool is_suspect;  /* SQLite found damage: leave everything as it is */
-    int64_t retry_us; /* no attempt before; 0 when the last one went well */
-};
-
-typedef struct {
-    enum { NOTICE_DURABLE, NOTICE_JOURNAL, NOTICE_STATE } kind;
-    PdStoreListener listener;
-    void *user_data;
-    uint64_t log_id;
-    uint32_t contiguous;
-    uint64_t head;
-    PdStoreState state;
-} Notice;
-
-static gboolean
-deliver_notice(gpointer data)
-{
-    const Notice *notice = data;
-    const PdStoreListener *listener = &notice->listener;
-
-    if (notice->kind == NOTICE_DURABLE && listener->durable != NULL) {
-        listener->durable(notice->user_data, notice->log_id, notice->contiguous);
-    } else if (notice->kind == NOTICE_JOURNAL && listener->journal != NULL) {
-        listener->journal(notice->user_data, notice->head);
-    } else if (notice->kind == NOTICE_STATE && listener->state_changed != NULL) {
-        listener->state_changed(notice->user_data, notice->state);
-    }
-    return G_SOURCE_REMOVE;
-}
-
-static void
-send_notice(PdWriter *self, const Notice *content)
-{
-    Notice *notice = g_memdup2(content, sizeof *content);
-
-    notice->listener = self->config.listener;
-    notice->user_data = self->config.user_data;
-    pd_outbox_post(self->config.outbox, deliver_notice, notice, g_free);
-}
-
-static PdStoreState
-state_of(int code)
-{
-    if (code == SQLITE_FULL) {
-        return PD_STORE_FULL;
-    }
-    if (code == SQLITE_READONLY) {
-        return PD_STORE_READ_ONLY;
-    }
-    return PD_STORE_FAILING;
-}
-
-static void
-set_state(PdWriter *self, PdStoreState state, const char *message)
-{
-    pd_lock_enter(&self->lock);
-    const PdStoreState fine = self->moved_aside ? PD_STORE_DAMAGED : PD_STORE_OK;
-    const PdStoreState new_state = state == PD_STORE_OK ? fine : state;
-    const bool changed = self->health.state != new_state;
-    self->health.state = new_state;
-    if (changed && (state != PD_STORE_OK || !self->moved_aside)) {
-        g_free(self->health.error);
-        self->health.error = g_strdup(message);
-    }
-    pd_lock_leave(&self->lock);
-    if (changed) {
-        send_notice(self, &(Notice){ .kind = NOTICE_STATE, .state = new_state });
-    }
-}
 
 static void
 finish_job(PdWriter *self, PdJob *job, const GError *error)
@@ -247,67 +153,6 @@ commit_derived(PdWriter *self, GError **error)
            pd_db_script(self->ledger.db, "commit", error);
 }
 
-static void
-publish(PdWriter *self)
-{
-    GHashTableIter iter;
-    gpointer value = NULL;
-
-    g_hash_table_iter_init(&iter, self->ledger.logs);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        PdLog *log = value;
-        if (!log->changed) {
-            continue;
-        }
-        log->changed = false;
-        PdLog *copy = pd_log_copy(log);
-        pd_lock_enter(&self->lock);
-        g_hash_table_replace(self->published, &copy->log_id, copy);
-        pd_lock_leave(&self->lock);
-        send_notice(self,
-                    &(Notice){
-                        .kind = NOTICE_DURABLE,
-                        .log_id = log->log_id,
-                        .contiguous = pd_log_contiguous(log),
-                    });
-    }
-}
-
-/* Returns whether the journal grew. */
-static bool
-read_health(PdWriter *self)
-{
-    g_autoptr(GError) error = NULL;
-    int64_t n_sessions = 0;
-    uint64_t head = 0;
-
-    if (!pd_journal_head(self->ledger.db, &head, &error) ||
-        !pd_db_get_int(
-            self->ledger.db, 0, &n_sessions, &error, "select max(opened_seq) from session")) {
-        g_warning("%s", error->message);
-        return false;
-    }
-    pd_lock_enter(&self->lock);
-    const bool grew = head != self->health.head;
-    self->health.head = head;
-    self->health.n_sessions = (uint64_t)n_sessions;
-    self->health.n_records = self->ledger.counts.n_records;
-    self->health.n_bad = self->ledger.counts.n_bad;
-    self->health.n_duplicates = self->ledger.counts.n_duplicates;
-    self->health.n_conflicts = self->ledger.counts.n_conflicts;
-    self->health.n_erased = self->ledger.counts.n_erased;
-    pd_lock_leave(&self->lock);
-    return grew;
-}
-
-static void
-update_health(PdWriter *self)
-{
-    if (read_health(self)) {
-        send_notice(self, &(Notice){ .kind = NOTICE_JOURNAL, .head = self->health.head });
-    }
-}
-
 /* What nobody waits for is kept for the next attempt; who waits is told. */
 static void
 fail_jobs(PdWriter *self, const GError *cause)
@@ -336,8 +181,15 @@ fail_batch(PdWriter *self, const PdLedgerCounts *counts, const GError *cause)
     if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) {
         pd_home_suspect(self->config.home);
         self->is_suspect = true;
+        pd_lock_enter(&self->lock);
+        self->must_restart = true;
+        pd_lock_leave(&self->lock);
     }
-    set_state(self, state_of(code), cause->message);
+    if (code == SQLITE_FULL) {
+        pd_home_drop_ballast(self->config.home);
+        self->is_full = true;
+    }
+    pd_writer_set_state(self, pd_writer_state_of(code), cause->message);
     self->ledger.counts = *counts;
     self->must_reload = true;
     self->retry_us = g_get_monotonic_time() + RETRY_US;
@@ -371,6 +223,49 @@ make_ready(PdWriter *self, GError **error)
     return true;
 }
 
+/* What was to wait for records, which are not written now. */
+static void
+fail_flushes(PdWriter *self)
+{
+    g_autoptr(GError) full =
+        g_error_new(PD_ERROR, PD_ERROR_STORE, "the disk is full: records stay on the pens");
+    GArray *jobs = self->batch.jobs;
+
+    for (guint i = 0; i < jobs->len;) {
+        PdJob *job = &g_array_index(jobs, PdJob, i);
+        if (job->run != NULL) {
+            i++;
+            continue;
+        }
+        PdJob gone = *job;
+        g_array_remove_index(jobs, i);
+        finish_job(self, &gone, full);
+    }
+}
+
+/* On a full disk the ballast's room is for what people do, and not for records: their pens
+ * keep them, and would fill it at once (F26). */
+static bool
+write_jobs_only(PdWriter *self)
+{
+    g_autoptr(GError) error = NULL;
+
+    fail_flushes(self);
+    if (!make_ready(self, &error) || !pd_db_script(self->ledger.db, "begin immediate", &error) ||
+        !run_jobs(self, &error) || !pd_db_script(self->ledger.db, "commit", &error)) {
+        (void)sqlite3_exec(pd_db_handle(self->ledger.db), "rollback", NULL, NULL, NULL);
+        self->must_reload = true;
+        fail_jobs(self, error);
+        return false;
+    }
+    pd_erase_finish(&self->ledger, self->config.home->index);
+    pd_writer_publish(self);
+    pd_writer_update_health(self);
+    finish_jobs(self, false);
+    finish_jobs(self, true);
+    return true;
+}
+
 /* One pair of transactions: facts, then what follows from them. */
 static bool
 write_chunk(PdWriter *self)
@@ -381,14 +276,16 @@ write_chunk(PdWriter *self)
     self->ledger.n_loads = 0;
     if (!make_ready(self, &error) || !commit_facts(self, &error)) {
         fail_batch(self, &before, error);
-        fail_jobs(self, error);
+        if (!self->is_full || !write_jobs_only(self)) {
+            fail_jobs(self, error);
+        }
         return false;
     }
     pd_erase_finish(&self->ledger, self->config.home->index);
-    publish(self);
-    update_health(self);
+    pd_writer_publish(self);
+    pd_writer_update_health(self);
     /* Who is told that it went well must not find an old complaint. */
-    set_state(self, PD_STORE_OK, NULL);
+    pd_writer_set_state(self, PD_STORE_OK, NULL);
     const bool is_all = self->batch.at == self->batch.records->len;
     if (is_all) {
         finish_jobs(self, false);
@@ -396,8 +293,8 @@ write_chunk(PdWriter *self)
     const PdLedgerCounts stored = self->ledger.counts;
     const bool folded = commit_derived(self, &error);
     if (folded) {
-        publish(self);
-        update_health(self);
+        pd_writer_publish(self);
+        pd_writer_update_health(self);
     } else {
         fail_batch(self, &stored, error);
     }
@@ -416,6 +313,12 @@ write_batch(PdWriter *self)
     pd_lock_enter(&self->lock);
     self->ledger.stamp.wall_synced = self->wall_synced;
     pd_lock_leave(&self->lock);
+    if (self->is_full && !pd_home_take_ballast(self->config.home)) {
+        (void)write_jobs_only(self);
+        self->retry_us = g_get_monotonic_time() + RETRY_US;
+        return;
+    }
+    self->is_full = false;
     while (write_chunk(self) && self->batch.at < self->batch.records->len) {
     }
 }
@@ -520,7 +423,8 @@ pd_writer_start(const PdWriterConfig *config, GError **error)
         return NULL;
     }
     publish_all(self);
-    (void)read_health(self);
+    (void)pd_writer_read_health(self);
+    (void)pd_home_take_ballast(config->home);
     self->thread = g_thread_new("store-writer", run, self);
     return self;
 }
@@ -539,59 +443,4 @@ PdQueue *
 pd_writer_get_queue(PdWriter *self)
 {
     return self->queue;
-}
-
-void
-pd_writer_get_settled(PdWriter *self, uint64_t log_id, PenRanges *ranges_out)
-{
-    pen_ranges_init(ranges_out);
-    pd_lock_enter(&self->lock);
-    const PdLog *log = g_hash_table_lookup(self->published, &log_id);
-    for (size_t i = 0; log != NULL && i < log->stored.n_ranges; i++) {
-        pen_ranges_add(ranges_out, log->stored.ranges[i].first, log->stored.ranges[i].last);
-    }
-    for (size_t i = 0; log != NULL && i < log->gone.n_ranges; i++) {
-        pen_ranges_add(ranges_out, log->gone.ranges[i].first, log->gone.ranges[i].last);
-    }
-    pd_lock_leave(&self->lock);
-}
-
-uint32_t
-pd_writer_get_n_faulty(PdWriter *self, uint64_t log_id)
-{
-    pd_lock_enter(&self->lock);
-    const PdLog *log = g_hash_table_lookup(self->published, &log_id);
-    const uint32_t n_faulty = log != NULL ? log->n_faulty : 0;
-    pd_lock_leave(&self->lock);
-    return n_faulty;
-}
-
-void
-pd_writer_set_wall_synced(PdWriter *self, bool synced)
-{
-    pd_lock_enter(&self->lock);
-    self->wall_synced = synced;
-    pd_lock_leave(&self->lock);
-}
-
-void
-pd_writer_get_health(PdWriter *self, PdStoreHealth *out)
-{
-    pd_lock_enter(&self->lock);
-    *out = self->health;
-    out->error = g_strdup(self->health.error);
-    pd_lock_leave(&self->lock);
-    pd_queue_get_counts(self->queue, &out->queue_bytes, &out->n_dropped);
-    out->disk_free_bytes = pd_home_free_bytes(self->config.home);
-}
-
-void
-pd_writer_set_damaged(PdWriter *self, const char *what)
-{
-    pd_lock_enter(&self->lock);
-    self->moved_aside = true;
-    self->health.state = PD_STORE_DAMAGED;
-    g_free(self->health.error);
-    self->health.error = g_strdup(what);
-    pd_lock_leave(&self->lock);
 }

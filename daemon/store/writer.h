@@ -46,5 +46,8 @@ void pd_writer_set_wall_synced(PdWriter *self, bool synced);
 /** Counters, state, head, error. Owns: error is the caller's. Any thread. */
 void pd_writer_get_health(PdWriter *self, PdStoreHealth *out);
 
+/** As pd_store_must_restart(). Any thread. */
+bool pd_writer_must_restart(PdWriter *self);
+
 /** Let the health say that the old store was moved aside. Before anything else is told. */
 void pd_writer_set_damaged(PdWriter *self, const char *what);

@@ -8,6 +8,7 @@
 #include <sqlite3.h>
 
 #include <stdatomic.h>
+#include <unistd.h>
 
 /* SQLite has one set for databases, which it locks, and one for all else. */
 typedef struct {
@@ -20,6 +21,7 @@ typedef struct {
     sqlite3_vfs *below;
     Methods methods[2];
     atomic_bool is_full;
+    _Atomic(const char *) ballast; /* full while this file is there; NULL never */
 } Disk;
 
 static Disk *
@@ -46,7 +48,9 @@ find_methods(const sqlite3_io_methods *methods)
 static int
 write_or_refuse(sqlite3_file *file, const void *bytes, int n_bytes, sqlite3_int64 offset)
 {
-    if (atomic_load(&get_disk()->is_full)) {
+    const char *ballast = atomic_load(&get_disk()->ballast);
+
+    if (atomic_load(&get_disk()->is_full) || (ballast != NULL && access(ballast, F_OK) == 0)) {
         return SQLITE_FULL;
     }
     return find_methods(file->pMethods)->below->xWrite(file, bytes, n_bytes, offset);
@@ -68,6 +72,12 @@ void
 rig_set_disk_full(bool full)
 {
     atomic_store(&get_disk()->is_full, full);
+}
+
+void
+rig_set_disk_full_while(const char *path)
+{
+    atomic_store(&get_disk()->ballast, path);
 }
 
 static void

@@ -98,3 +98,6 @@ void rig_watch_disk(void);
 
 /** From now on every write says that the disk is full. Any thread. */
 void rig_set_disk_full(bool full);
+
+/** The disk is full while the file @path is there; NULL ends that. Owns: borrowed until then. */
+void rig_set_disk_full_while(const char *path);

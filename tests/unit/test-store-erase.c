@@ -352,6 +352,8 @@ test_patient(void)
     g_autoptr(GPtrArray) entries = rig_read_all_journal(rig, rig_health(rig).head);
     g_assert_cmpuint(find_tombstone(entries, third)->n_entries, ==, 1);
     g_assert_cmpstr(third, ==, again);
+    g_assert_nonnull(find_tombstone(entries, first));
+    g_assert_nonnull(find_tombstone(entries, second));
     g_assert_false(erase(rig, &(PdErasure){ .patient = PATIENT, .reason = "r" }, &n, &error));
     g_assert_error(error, PD_ERROR, PD_ERROR_NOT_FOUND);
 }

@@ -145,6 +145,50 @@ test_full(void)
     }
 }
 
+/* The ballast is let go for what people do; records wait on the pens. */
+static void
+test_ballast(void)
+{
+    const TreatmentPlan few = { .log_id = LOG_ID, .seed = 21, .n_sessions = 3, .n_blocks = 60 };
+    g_autoptr(Rig) rig = rig_new();
+    g_autoptr(Treatment) treatment = treatment_new(&few);
+    g_autofree char *ballast = rig_path(rig, "ballast");
+    const PdAnnotation note = { .note = "said while the disk was full" };
+    g_autoptr(GError) error = NULL;
+    GStatBuf st;
+
+    for (uint32_t number = 1; number <= 30; number++) {
+        rig_append(rig, treatment, number);
+    }
+    rig_flush(rig);
+    g_assert_cmpint(g_stat(ballast, &st), ==, 0);
+    g_assert_cmpint(st.st_size, ==, 16 << 20);
+    g_assert_cmpint(st.st_blocks * 512, >=, 16 << 20);
+    g_autoptr(PdSession) session = get_first(rig);
+    rig_set_disk_full_while(ballast);
+    for (uint32_t number = 31; number <= treatment->records->len; number++) {
+        rig_append(rig, treatment, number);
+    }
+    g_test_expect_message("store", G_LOG_LEVEL_WARNING, "*trying again*");
+    g_assert_false(rig_try_flush(rig, &error));
+    g_assert_error(error, PD_ERROR, PD_ERROR_STORE);
+    g_clear_error(&error);
+    g_assert_false(g_file_test(ballast, G_FILE_TEST_EXISTS));
+    g_test_expect_message("store", G_LOG_LEVEL_WARNING, "*trying again*");
+    g_assert_cmpuint(rig_annotate(rig, session->id, &note, &error), >, 0);
+    g_assert_no_error(error);
+    g_test_assert_expected_messages();
+    g_assert_cmpint(rig_health(rig).state, ==, PD_STORE_FULL);
+    g_assert_cmpuint(rig->contiguous, ==, 30);
+    rig_set_disk_full_while(NULL);
+    rig_flush(rig);
+    g_assert_cmpint(rig_health(rig).state, ==, PD_STORE_OK);
+    g_assert_cmpuint(rig->contiguous, ==, treatment->records->len);
+    g_assert_true(g_file_test(ballast, G_FILE_TEST_EXISTS));
+    g_autoptr(PdSession) after = get_first(rig);
+    g_assert_cmpuint(rig_health(rig).n_records, ==, treatment->records->len);
+}
+
 /* A disk that is full all day is no reason not to start, nor to lose what is there. */
 static void
 test_full_from_the_start(void)
@@ -352,6 +396,7 @@ main(int argc, char **argv)
     g_test_add_func("/store/load/queue-is-bounded", test_queue_is_bounded);
     g_test_add_func("/store/load/wal-is-bounded", test_wal_is_bounded);
     g_test_add_func("/store/load/full", test_full);
+    g_test_add_func("/store/load/ballast", test_ballast);
     g_test_add_func("/store/load/full-from-the-start", test_full_from_the_start);
     g_test_add_func("/store/load/private", test_private);
     g_test_add_func("/store/load/commit-window", test_commit_window);
