@@ -66,13 +66,15 @@ make_directories(PdHome *self, GError **error)
     return g_mkdir_with_parents(self->raw, 0700) == 0 || fail(error, self->raw);
 }
 
-/* Of a backup that nobody ended. */
+/* Of a backup or a salvage that nobody ended. */
 static void
 drop_copy(PdHome *self)
 {
-    g_autofree char *path = g_build_filename(self->state, "backup.tmp", NULL);
+    g_autofree char *backup = g_build_filename(self->state, "backup.tmp", NULL);
+    g_autofree char *salvage = g_build_filename(self->state, "salvage.tmp", NULL);
 
-    pd_backup_remove_tree(path);
+    pd_backup_remove_tree(backup);
+    pd_backup_remove_tree(salvage);
 }
 
 bool

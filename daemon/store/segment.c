@@ -353,3 +353,37 @@ pd_segment_check(const char *raw_directory, const char *name, GError **error)
     }
     return index != NULL;
 }
+
+static void
+clear_place(gpointer data)
+{
+    pd_record_place_clear(data);
+}
+
+GArray *
+pd_segment_list(const char *raw_directory, const char *name)
+{
+    g_autofree char *path = g_build_filename(raw_directory, name, NULL);
+    g_autoptr(GArray) places = g_array_new(FALSE, TRUE, sizeof(PdRecordPlace));
+    const int fd = g_open(path, O_RDONLY | O_CLOEXEC);
+    g_autoptr(GBytes) index = fd >= 0 ? read_index(fd) : NULL;
+    gsize n_index = 0;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    const uint8_t *entry = index != NULL ? g_bytes_get_data(index, &n_index) : NULL;
+    g_array_set_clear_func(places, clear_place);
+    for (size_t at = 0; at + ENTRY_SIZE <= n_index; at += ENTRY_SIZE) {
+        PdRecordPlace place = {
+            .log_id = pen_wire_get(entry + at, 8),
+            .session = (uint32_t)pen_wire_get(entry + at + 8, 4),
+            .segment = g_strdup(name),
+            .block_offset = pen_wire_get(entry + at + 12, 8),
+            .block_size = pen_wire_get(entry + at + 20, 8),
+        };
+        memcpy(place.block_sha256, entry + at + 28, sizeof place.block_sha256);
+        g_array_append_val(places, place);
+    }
+    return entry != NULL ? g_steal_pointer(&places) : NULL;
+}

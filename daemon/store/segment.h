@@ -46,3 +46,10 @@ bool pd_segment_check(const char *raw_directory, const char *name, GError **erro
 GBytes *pd_segment_read_block(const char *raw_directory,
                               const PdRecordPlace *place,
                               GError **error);
+
+/**
+ * What the index of a file says of its blocks; NULL when it has no whole index.
+ *
+ * Owns: array of PdRecordPlace with a clear function, the caller's.
+ */
+GArray *pd_segment_list(const char *raw_directory, const char *name);

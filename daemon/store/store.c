@@ -10,10 +10,27 @@
 #include "store/identity.h"
 #include "store/jobs.h"
 #include "store/query.h"
+#include "store/salvage.h"
 #include "store/store_internal.h"
 #include "util/error.h"
 
 #define LOW_MARK_BYTES (1u << 20)
+
+/* Before anybody writes. */
+static void
+tidy(PdStore *self, const PdStoreConfig *config, PdDb *db)
+{
+    PdLedger ledger;
+
+    if (self->home.moved_to == NULL) {
+        pd_drop_orphans(db, self->home.raw);
+        return;
+    }
+    pd_ledger_init(&ledger, db, self->home.raw, &config->fold);
+    ledger.stamp = (PdJournalStamp){ .store_id = self->id, .wall_us = g_get_real_time() };
+    pd_salvage(&ledger, self->home.state, self->home.moved_to);
+    pd_ledger_clear(&ledger);
+}
 
 static PdWriter *
 start_writer(PdStore *self,
@@ -28,6 +45,7 @@ start_writer(PdStore *self,
     if (db == NULL || !pd_identity_ensure(db, self->home.state, machine, &self->id, error)) {
         return NULL;
     }
+    tidy(self, config, db);
     PdWriterConfig writer_config = {
         .home = &self->home,
         .db = g_steal_pointer(&db),

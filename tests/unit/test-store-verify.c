@@ -310,6 +310,82 @@ test_edited(void)
     g_assert_true(g_file_set_contents(index, bytes, (gssize)n_bytes, NULL));
 }
 
+/* A page of what is only derived: all that was taken and said is in the fresh store. */
+static void
+test_salvaged(void)
+{
+    g_autoptr(Treatment) treatment = treatment_new(&plan);
+    g_autoptr(Rig) rig = new_rich_rig(treatment);
+    const uint32_t third = g_array_index(treatment->sessions, uint32_t, 2);
+    g_autofree char *old_id = g_strdup(pd_store_get_id(rig->store));
+    g_autofree char *index = rig_path(rig, "store/index.db");
+    g_autofree char *suspect = rig_path(rig, "store/suspect");
+    g_autofree char *garbage = g_strnfill(4096, 'x');
+
+    rig_close(rig);
+    rig_sql(rig, "pragma wal_checkpoint(truncate)");
+    const int64_t page = rig_sql_int(rig, "select rootpage from sqlite_master where name = 'pass'");
+    FILE *file = fopen(index, "r+");
+    g_assert_nonnull(file);
+    g_assert_cmpint(fseek(file, (long)(page - 1) * 4096, SEEK_SET), ==, 0);
+    g_assert_cmpuint(fwrite(garbage, 1, 4096, file), ==, 4096);
+    fclose(file);
+    g_assert_true(g_file_set_contents(suspect, "", 0, NULL));
+    g_test_expect_message("store", G_LOG_LEVEL_WARNING, "*damaged*moved to*");
+    g_test_expect_message("store", G_LOG_LEVEL_MESSAGE, "*salvaged*");
+    rig->head = 0;
+    rig_open(rig);
+    g_test_assert_expected_messages();
+    g_assert_cmpstr(pd_store_get_id(rig->store), !=, old_id);
+    g_assert_cmpint(rig_health(rig).state, ==, PD_STORE_DAMAGED);
+    rig_flush(rig);
+    g_autofree char *findings = verify_store(rig, NULL, NULL);
+    g_assert_cmpstr(findings, ==, "");
+    for (guint i = 0; i < 4; i++) {
+        const uint32_t number = g_array_index(treatment->sessions, uint32_t, i);
+        g_autoptr(PdSession) session = rig_get_number(rig, LOG_ID, number);
+        g_autofree char *state = rig_format_state(session);
+        g_assert_cmpstr(state, ==, i == 0 ? "lossy 5-5:hole:flash-error 7-7:damaged" : "complete");
+        g_assert_true(session->placed);
+        g_assert_cmpstr(session->serial, ==, "PEN-1");
+        g_assert_cmpstr(session->patient, ==, i == 0 ? "P-1" : NULL);
+    }
+    g_autoptr(PdSession) said = rig_get_number(rig, LOG_ID, third);
+    g_assert_cmpstr(said->note, ==, "again");
+    g_assert_cmpstr(((PdPass *)g_ptr_array_index(said->passes, 0))->zone, ==, "chin");
+    rig_close(rig);
+    rig_open(rig);
+    g_assert_cmpint(rig_health(rig).state, ==, PD_STORE_OK);
+}
+
+/* A segment without a row goes when what is in it is elsewhere, and stays when it is not. */
+static void
+test_orphans(void)
+{
+    g_autoptr(Treatment) treatment = treatment_new(&plan);
+    g_autoptr(Rig) rig = new_rich_rig(treatment);
+    g_autofree char *raw = rig_path(rig, "store/raw");
+    g_autoptr(GDir) directory = g_dir_open(raw, 0, NULL);
+    g_autofree char *segment = g_build_filename(raw, g_dir_read_name(directory), NULL);
+    g_autofree char *copy = g_build_filename(raw, "2020-01-000001.seg", NULL);
+    g_autofree char *bytes = NULL;
+    gsize n_bytes = 0;
+
+    rig_close(rig);
+    g_assert_true(g_file_get_contents(segment, &bytes, &n_bytes, NULL));
+    g_assert_true(g_file_set_contents(copy, bytes, (gssize)n_bytes, NULL));
+    rig_open(rig);
+    rig_close(rig);
+    g_assert_false(g_file_test(copy, G_FILE_TEST_EXISTS));
+    g_assert_true(g_file_test(segment, G_FILE_TEST_EXISTS));
+    rig_sql(rig, "delete from segment; update session set segment = null, block_sha256 = null");
+    g_test_expect_message("store", G_LOG_LEVEL_WARNING, "no session is in *");
+    rig_open(rig);
+    g_test_assert_expected_messages();
+    rig_close(rig);
+    g_assert_true(g_file_test(segment, G_FILE_TEST_EXISTS));
+}
+
 static bool
 never_linked(void *user_data, uint64_t log_id)
 {
@@ -513,6 +589,8 @@ main(int argc, char **argv)
     g_test_add_func("/store/verify/sound", test_sound);
     g_test_add_func("/store/verify/while-writing", test_while_writing);
     g_test_add_func("/store/verify/edited", test_edited);
+    g_test_add_func("/store/verify/salvaged", test_salvaged);
+    g_test_add_func("/store/verify/orphans", test_orphans);
     g_test_add_func("/store/verify/flips", test_flips);
     return g_test_run();
 }

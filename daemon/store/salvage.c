@@ -1,0 +1,304 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT
+ *
+ * From a damaged store into a fresh one. Every row is read by itself, so that a page that
+ * cannot be read costs what was on it and no more.
+ */
+#include "store/salvage.h"
+
+#include "core/record.h"
+#include "core/wire.h"
+#include "journal.pb-c.h"
+#include "store/backup.h"
+#include "store/derive.h"
+#include "store/rebuild.h"
+#include "store/segment.h"
+#include "util/error.h"
+
+#include <glib/gstdio.h>
+
+#include <string.h>
+
+#define CHUNK    4096
+#define GAP_MAX  100000 /* rowids without a row before the end is believed */
+#define FAIL_MAX 1000000
+
+typedef struct {
+    PdLedger *ledger; /* borrowed; of the fresh store */
+    PdDb *old;        /* borrowed */
+    uint64_t n_records;
+    uint32_t n_pending;
+} Salvage;
+
+/* One transaction for facts and what follows from them: nobody else is there yet. */
+static bool
+commit(Salvage *self, GError **error)
+{
+    bool journaled = false;
+
+    self->n_pending = 0;
+    return pd_derive_all(self->ledger, &journaled, error) &&
+           pd_db_script(self->ledger->db, "commit; begin immediate", error);
+}
+
+static bool
+take_record(Salvage *self, uint64_t log_id, const uint8_t *record, size_t n_record, GError **error)
+{
+    PenRecordHeader header;
+
+    if (record == NULL || pen_record_check(record, n_record, &header) != PEN_STATUS_OK ||
+        header.number == 0 || header.guard != (uint32_t)log_id) {
+        return true;
+    }
+    self->n_records++;
+    return pd_ledger_take_record(self->ledger, log_id, record, n_record, error) &&
+           (++self->n_pending < CHUNK || commit(self, error));
+}
+
+static bool
+take_tail(Salvage *self, GError **error)
+{
+    int64_t n_missing = 0;
+    int64_t last = 0;
+
+    (void)pd_db_get_int(self->old, 0, &last, NULL, "select max(rowid) from raw");
+    for (int64_t rowid = 1; rowid <= last || n_missing < GAP_MAX; rowid++) {
+        g_autoptr(PdStmt) stmt = pd_db_query(
+            self->old, NULL, "select log_id, bytes from raw where rowid = ?", "i", rowid);
+        const int got = stmt == NULL ? -1 : pd_db_step(self->old, stmt, NULL);
+        n_missing = got > 0 ? 0 : n_missing + 1;
+        if (n_missing > FAIL_MAX) {
+            break;
+        }
+        if (got > 0 && !take_record(self,
+                                    (uint64_t)sqlite3_column_int64(stmt, 0),
+                                    sqlite3_column_blob(stmt, 1),
+                                    (size_t)sqlite3_column_bytes(stmt, 1),
+                                    error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool
+take_block(Salvage *self, uint64_t log_id, GBytes *block, GError **error)
+{
+    gsize n_bytes = 0;
+    const uint8_t *bytes = g_bytes_get_data(block, &n_bytes);
+    size_t at = 0;
+
+    while (at + PEN_RECORD_HEADER_SIZE <= n_bytes) {
+        const size_t n_record = pen_wire_get(bytes + at, 2);
+        if (n_record < PEN_RECORD_HEADER_SIZE || n_record > n_bytes - at) {
+            return true;
+        }
+        if (!take_record(self, log_id, bytes + at, n_record, error)) {
+            return false;
+        }
+        at += n_record;
+    }
+    return true;
+}
+
+static bool
+take_segment(Salvage *self, const char *raw, const char *name, GError **error)
+{
+    g_autoptr(GArray) places = pd_segment_list(raw, name);
+
+    for (guint i = 0; places != NULL && i < places->len; i++) {
+        const PdRecordPlace *place = &g_array_index(places, PdRecordPlace, i);
+        g_autoptr(GBytes) block = pd_segment_read_block(raw, place, NULL);
+        if (block != NULL &&
+            (!take_block(self, place->log_id, block, error) || !commit(self, error))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool
+take_segments(Salvage *self, const char *moved_to, GError **error)
+{
+    g_autofree char *raw = g_build_filename(moved_to, "raw", NULL);
+    g_autoptr(GDir) directory = g_dir_open(raw, 0, NULL);
+    const char *name = NULL;
+
+    while (directory != NULL && (name = g_dir_read_name(directory)) != NULL) {
+        if (g_str_has_suffix(name, ".seg") && !take_segment(self, raw, name, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Rows of a table that both have, as far as they can be read. */
+static void
+copy_rows(Salvage *self, const char *query, const char *insert)
+{
+    sqlite3_stmt *from = NULL;
+    sqlite3_stmt *to = NULL;
+
+    if (sqlite3_prepare_v2(pd_db_handle(self->old), query, -1, &from, NULL) == SQLITE_OK &&
+        sqlite3_prepare_v2(pd_db_handle(self->ledger->db), insert, -1, &to, NULL) == SQLITE_OK) {
+        while (sqlite3_step(from) == SQLITE_ROW) {
+            for (int i = 0; i < sqlite3_column_count(from); i++) {
+                (void)sqlite3_bind_value(to, i + 1, sqlite3_column_value(from, i));
+            }
+            (void)sqlite3_step(to);
+            (void)sqlite3_reset(to);
+        }
+    }
+    (void)sqlite3_finalize(from);
+    (void)sqlite3_finalize(to);
+}
+
+static bool
+copy_facts(Salvage *self, GError **error)
+{
+    copy_rows(self,
+              "select serial, address, name, firmware, adapters, log_id, last_seen_us,"
+              " overwritten from pen",
+              "insert or ignore into pen (serial, address, name, firmware, adapters, log_id,"
+              " last_seen_us, overwritten) values (?, ?, ?, ?, ?, ?, ?, ?)");
+    copy_rows(self,
+              "select log_id, serial, tick_unit, marked, marked_wall_us from log",
+              "insert or ignore into log (log_id, serial, tick_unit, marked, marked_wall_us)"
+              " values (?, ?, ?, ?, ?)");
+    copy_rows(self,
+              "select log_id, boot, tick_us, wall_us, synced, error_us from anchor",
+              "insert into anchor (log_id, boot, tick_us, wall_us, synced, error_us)"
+              " values (?, ?, ?, ?, ?, ?)");
+    copy_rows(self,
+              "select log_id, number, bytes from damaged",
+              "insert or ignore into damaged (log_id, number, bytes) values (?, ?, ?)");
+    copy_rows(self,
+              "select log_id, first, last, cause from settled",
+              "insert or ignore into settled (log_id, first, last, cause) values (?, ?, ?, ?)");
+    copy_rows(self,
+              "select log_id, session, first, last from erased",
+              "insert or ignore into erased (log_id, session, first, last) values (?, ?, ?, ?)");
+    copy_rows(self,
+              "select value, coalesce((select max(seq) from journal), 0), 0 from meta"
+              " where key = 'store_id'",
+              "insert or ignore into former_store (store_id, head, wall_us) values (?, ?, ?)");
+    return pd_ledger_reload(self->ledger, error);
+}
+
+static bool
+is_said(const Pentel__V1__JournalEntry *entry)
+{
+    return entry->kind_case == PENTEL__V1__JOURNAL_ENTRY__KIND_ANNOTATION ||
+           entry->kind_case == PENTEL__V1__JOURNAL_ENTRY__KIND_CLOSED_BY ||
+           entry->kind_case == PENTEL__V1__JOURNAL_ENTRY__KIND_HOLD;
+}
+
+static uint64_t
+find_session(Salvage *self, const char *id)
+{
+    g_autoptr(PdStmt) stmt =
+        pd_db_query(self->ledger->db, NULL, "select opened_seq from session where id = ?", "t", id);
+
+    return stmt != NULL && pd_db_step(self->ledger->db, stmt, NULL) > 0
+               ? (uint64_t)sqlite3_column_int64(stmt, 0)
+               : 0;
+}
+
+/* What people said of what is there, once more, under their uid. */
+static bool
+say_again(Salvage *self, int64_t seq, GError **error)
+{
+    g_autoptr(PdStmt) stmt = pd_db_query(
+        self->old, NULL, "select entry from journal where seq = ? and length(salt) > 0", "i", seq);
+    uint64_t new_seq = 0;
+    bool ok = true;
+
+    if (stmt == NULL || pd_db_step(self->old, stmt, NULL) <= 0) {
+        return true;
+    }
+    Pentel__V1__JournalEntry *entry = pentel__v1__journal_entry__unpack(
+        NULL, (size_t)sqlite3_column_bytes(stmt, 0), sqlite3_column_blob(stmt, 0));
+    if (entry == NULL) {
+        return true;
+    }
+    const uint64_t opened_seq = is_said(entry) ? find_session(self, entry->session) : 0;
+    if (opened_seq != 0) {
+        /* The unpacked entry owns its own; ours is borrowed for the while. */
+        char *const store_id = entry->store_id;
+        ok = pd_journal_append(self->ledger->db, &self->ledger->stamp, entry, &new_seq, error) &&
+             pd_rebuild_head(self->ledger, opened_seq, error);
+        entry->store_id = store_id;
+    }
+    pentel__v1__journal_entry__free_unpacked(entry, NULL);
+    return ok;
+}
+
+static bool
+take_words(Salvage *self, GError **error)
+{
+    int64_t last = 0;
+
+    (void)pd_db_get_int(self->old, 0, &last, NULL, "select max(seq) from journal");
+    for (int64_t seq = 1; seq <= MIN(last, FAIL_MAX); seq++) {
+        if (!say_again(self, seq, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static PdDb *
+open_copy(const char *moved_to, const char *directory)
+{
+    static const char *const names[] = { "index.db", "index.db-wal" };
+
+    pd_backup_remove_tree(directory);
+    if (g_mkdir_with_parents(directory, 0700) != 0) {
+        return NULL;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *from_path = g_build_filename(moved_to, names[i], NULL);
+        g_autofree char *to_path = g_build_filename(directory, names[i], NULL);
+        g_autoptr(GFile) from = g_file_new_for_path(from_path);
+        g_autoptr(GFile) to = g_file_new_for_path(to_path);
+        (void)g_file_copy(from, to, G_FILE_COPY_NONE, NULL, NULL, NULL, NULL);
+    }
+    g_autofree char *index = g_build_filename(directory, "index.db", NULL);
+    return g_file_test(index, G_FILE_TEST_EXISTS) ? pd_db_open(index, PD_DB_VERIFIER, NULL, NULL)
+                                                  : NULL;
+}
+
+static bool
+take_all(Salvage *self, const char *moved_to, GError **error)
+{
+    if (!pd_db_script(self->ledger->db, "begin immediate", error)) {
+        return false;
+    }
+    if (self->old != NULL &&
+        (!copy_facts(self, error) || !take_tail(self, error) || !commit(self, error))) {
+        return false;
+    }
+    return take_segments(self, moved_to, error) && commit(self, error) &&
+           (self->old == NULL || take_words(self, error)) &&
+           pd_db_script(self->ledger->db, "commit", error);
+}
+
+void
+pd_salvage(PdLedger *ledger, const char *state, const char *moved_to)
+{
+    g_autofree char *directory = g_build_filename(state, "salvage.tmp", NULL);
+    g_autoptr(PdDb) old = open_copy(moved_to, directory);
+    Salvage self = { .ledger = ledger, .old = old };
+    g_autoptr(GError) error = NULL;
+
+    if (!take_all(&self, moved_to, &error)) {
+        (void)sqlite3_exec(pd_db_handle(ledger->db), "rollback", NULL, NULL, NULL);
+        g_warning("salvage stopped after %" G_GUINT64_FORMAT " records: %s",
+                  self.n_records,
+                  error != NULL ? error->message : "unknown error");
+    } else {
+        g_message("%" G_GUINT64_FORMAT " records were salvaged", self.n_records);
+    }
+    g_clear_pointer(&old, pd_db_close);
+    pd_backup_remove_tree(directory);
+}

@@ -1,0 +1,18 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "store/ledger.h"
+
+/**
+ * Take what can be read of a store that was moved aside into the fresh one of @ledger: raw
+ * records whose CRC is right, sealed blocks whose hash is right, pens, anchors, what was
+ * settled, erased and said. The old store is read from a copy and stays as it is (F12).
+ *
+ * @state: where the copy is made. Never fails: what cannot be read stays with the pens, or
+ * in the directory that the store was moved to.
+ */
+void pd_salvage(PdLedger *ledger, const char *state, const char *moved_to);
+
+/** Delete segments that no row names and of which nothing is only there; warn of others. */
+void pd_drop_orphans(PdDb *db, const char *raw_directory);
