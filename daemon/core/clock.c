@@ -87,6 +87,29 @@ place_between(
     *error_us = bound_between(a, b, (double)to_a, (double)(b->tick_us - tick_us));
 }
 
+/*
+ * The wall clock was stepped between both: by hand, by a leap second, or because the one
+ * before was wrong. The nearer one is taken, but only both together bound where it was.
+ */
+static void
+place_by_either(
+    const PenAnchor *a, const PenAnchor *b, uint64_t tick_us, int64_t *wall_us, uint32_t *error_us)
+{
+    const bool is_a = tick_us - a->tick_us <= b->tick_us - tick_us;
+    int64_t other_wall_us = 0;
+    uint32_t other_error_us = 0;
+
+    place_by_one(is_a ? a : b, tick_us, wall_us, error_us);
+    place_by_one(is_a ? b : a, tick_us, &other_wall_us, &other_error_us);
+    const uint64_t apart_us = *wall_us > other_wall_us
+                                  ? (uint64_t)*wall_us - (uint64_t)other_wall_us
+                                  : (uint64_t)other_wall_us - (uint64_t)*wall_us;
+    const uint64_t reach_us = apart_us > UINT32_MAX ? UINT32_MAX : apart_us + other_error_us;
+    if (reach_us > *error_us) {
+        *error_us = reach_us > UINT32_MAX ? UINT32_MAX : (uint32_t)reach_us;
+    }
+}
+
 /* A stepped wall clock between two anchors must not be smeared over the ticks. */
 static bool
 is_plausible_pair(const PenAnchor *a, const PenAnchor *b)
@@ -119,10 +142,10 @@ pen_clock_place(const PenAnchor *anchors,
         place_between(a, b, tick_us, wall_us_out, error_us_out);
         return true;
     }
-    if (a == NULL ||
-        (b != NULL && distance_us(b->tick_us, tick_us) < distance_us(a->tick_us, tick_us))) {
-        a = b;
+    if (a != NULL && b != NULL) {
+        place_by_either(a, b, tick_us, wall_us_out, error_us_out);
+        return true;
     }
-    place_by_one(a, tick_us, wall_us_out, error_us_out);
+    place_by_one(a != NULL ? a : b, tick_us, wall_us_out, error_us_out);
     return true;
 }

@@ -24,7 +24,10 @@ typedef struct {
  * Interpolates between the two synchronised anchors around it (any anchor when no
  * synchronised one exists), else offsets from the nearest. The error bound is that
  * of the anchors used plus what a pen that wanders within PEN_CLOCK_DRIFT_PPM can do
- * on the way from them.
+ * on the way from them. Where the wall clock was stepped between two anchors (by hand, by a
+ * leap second, because it was wrong before) the bound reaches as far as the other one says.
+ * By anchors that are not synchronised it is a bound against the gateway's own clock only:
+ * how far that was off nobody knows (wall_synced of the journal says which it was).
  *
  * @anchors: any order. Returns false when no anchor is of @boot: the record cannot
  * be placed and must not be given a time.

@@ -131,19 +131,64 @@ test_synced_first(void)
     assert_placed(anchors, 3, 1, 61000000, WALL_2026 + 3600 * SECOND_US, 100);
 }
 
-/* Somebody set the wall clock between two readings: it is not smeared over the ticks. */
+/* Somebody set the wall clock between two readings: it is not smeared over the ticks, and
+ * the bound says that either may be right. The last one is a leap second. */
 static void
 test_stepped(void)
 {
-    static const int64_t steps_us[] = { 3600 * SECOND_US, -3600 * SECOND_US, 1 * SECOND_US };
+    static const int64_t steps_us[] = {
+        3600 * SECOND_US, -3600 * SECOND_US, 1 * SECOND_US, -1 * SECOND_US
+    };
 
     for (size_t i = 0; i < G_N_ELEMENTS(steps_us); i++) {
         const PenAnchor anchors[] = {
             { 1, 0, WALL_2026, true, 100 },
             { 1, 100 * 1000000, WALL_2026 + 100 * SECOND_US + steps_us[i], true, 100 },
         };
-        assert_placed(anchors, 2, 1, 10000000, WALL_2026 + 10 * SECOND_US, 600);
-        assert_placed(anchors, 2, 1, 90000000, WALL_2026 + 90 * SECOND_US + steps_us[i], 600);
+        const uint32_t reach_us = (uint32_t)ABS(steps_us[i]) + 4600;
+        assert_placed(anchors, 2, 1, 10000000, WALL_2026 + 10 * SECOND_US, reach_us);
+        assert_placed(anchors, 2, 1, 90000000, WALL_2026 + 90 * SECOND_US + steps_us[i], reach_us);
+    }
+}
+
+/* A gateway that woke in 1970 and got its time between two readings: the bound has no end. */
+static void
+test_stepped_far(void)
+{
+    const PenAnchor anchors[] = {
+        { 1, 0, 5 * SECOND_US, true, 100 },
+        { 1, 100 * 1000000, WALL_2038, true, 100 },
+    };
+
+    assert_placed(anchors, 2, 1, 10000000, 15 * SECOND_US, UINT32_MAX);
+    assert_placed(anchors, 2, 1, 90000000, WALL_2038 - 10 * SECOND_US, UINT32_MAX);
+}
+
+/* Whatever the clock did between two readings, the true time by one of them is within the
+ * bound: steps of any size and sign, anywhere between. */
+static void
+test_steps_are_bounded(void)
+{
+    for (uint32_t seed = 1; seed <= 2000; seed++) {
+        Gen gen = gen_new(seed);
+        const int64_t step_us =
+            (int64_t)gen_range(&gen, 0, 8000) * SECOND_US / 2 - 2000 * SECOND_US;
+        const uint64_t span_us = gen_range(&gen, 2, 4000000) * 1000u;
+        const int64_t wall_us = walls_us[seed % G_N_ELEMENTS(walls_us)];
+        const bool late_is_right = gen_percent(&gen, 50);
+        const PenAnchor anchors[] = {
+            { 1, 5000, wall_us, true, 100 },
+            { 1, 5000 + span_us, wall_us + (int64_t)span_us + step_us, true, 100 },
+        };
+        const uint64_t at_us = gen_range(&gen, 0, span_us);
+        const int64_t true_us = wall_us + (int64_t)at_us + (late_is_right ? step_us : 0);
+        int64_t placed_us = 0;
+        uint32_t error_us = 0;
+        g_assert_true(pen_clock_place(anchors, 2, 1, 5000 + at_us, &placed_us, &error_us));
+        /* A step within the drift that is allowed cannot be told from it. */
+        if (ABS(step_us) > 0) {
+            g_assert_cmpint(ABS(placed_us - true_us), <=, error_us);
+        }
     }
 }
 
@@ -306,6 +351,8 @@ main(int argc, char **argv)
     g_test_add_func("/clock/between", test_between);
     g_test_add_func("/clock/synced-first", test_synced_first);
     g_test_add_func("/clock/stepped", test_stepped);
+    g_test_add_func("/clock/stepped-far", test_stepped_far);
+    g_test_add_func("/clock/steps-are-bounded", test_steps_are_bounded);
     g_test_add_func("/clock/drifting", test_drifting);
     g_test_add_func("/clock/ticks", test_ticks);
     g_test_add_func("/id/sha1", test_sha1);
