@@ -255,6 +255,7 @@ append_header(GString *out, const CliTerm *term, GVariant *session)
     append_line(out, term, "patient", cli_dict_get_text(session, "patient"));
     append_line(out, term, "operator", cli_dict_get_text(session, "operator"));
     append_note(out, term, cli_dict_get_text(session, "note"));
+    append_line(out, term, "on hold", cli_dict_get_text(session, "hold"));
     append_line(out, term, "continues", continues);
     append_items(out, term, session, "settings", "depth dial", describe_setting);
     append_items(out, term, session, "cartridges", "cartridge", describe_cartridge);

@@ -8,6 +8,11 @@
 
 #include "store/lock.h"
 
+#include <glib/gstdio.h>
+
+#include <fcntl.h>
+#include <unistd.h>
+
 #define N_WORKERS 3u
 
 struct PdWorkers {
@@ -21,6 +26,25 @@ struct PdWorkers {
     bool is_stopping;
 };
 
+/* The next start looks at every page before it trusts the store (F12). */
+static void
+suspect(PdWorkers *self, PdDb *db)
+{
+    const int code = pd_db_last_code(db);
+
+    pd_db_clear_code(db);
+    if (code != SQLITE_CORRUPT && code != SQLITE_NOTADB) {
+        return;
+    }
+    g_autofree char *directory = g_path_get_dirname(self->path);
+    g_autofree char *path = g_build_filename(directory, "suspect", NULL);
+    const int fd = g_open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        close(fd);
+    }
+    g_warning("a query met damage in the store: restart penteld to have it checked");
+}
+
 static void
 answer(PdWorkers *self, PdWork *work, PdDb **db)
 {
@@ -33,6 +57,7 @@ answer(PdWorkers *self, PdWork *work, PdDb **db)
         }
         if (*db != NULL) {
             result = work->run(work->data, *db, &error);
+            suspect(self, *db);
         }
     }
     pd_outbox_complete(self->outbox, work->task, result, work->free_result, error);
