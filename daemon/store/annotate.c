@@ -45,7 +45,7 @@ pd_find_session(
         g_set_error(error, PD_ERROR, PD_ERROR_NOT_FOUND, "there is no session %s", id);
         return false;
     }
-    g_strlcpy(uuid_out, (const char *)sqlite3_column_text(stmt, 0), 37);
+    g_strlcpy(uuid_out, pd_stmt_get_text(stmt, 0), 37);
     *opened_seq_out = (uint64_t)sqlite3_column_int64(stmt, 1);
     got = pd_db_step(db, stmt, error);
     if (got > 0) {

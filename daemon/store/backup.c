@@ -118,7 +118,7 @@ link_segments(PdBackup *self, const char *raw, guint *n_gone_out, GError **error
 
     *n_gone_out = 0;
     while (stmt != NULL && (got = pd_db_step(db, stmt, error)) > 0) {
-        const char *name = (const char *)sqlite3_column_text(stmt, 0);
+        const char *name = pd_stmt_get_text(stmt, 0);
         g_autofree char *from = g_build_filename(raw, name, NULL);
         char *member = g_build_filename("raw", name, NULL);
         g_autofree char *to = g_build_filename(self->directory, member, NULL);

@@ -263,6 +263,14 @@ pd_db_close(PdDb *self)
     g_free(self);
 }
 
+const char *
+pd_stmt_get_text(PdStmt *stmt, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(stmt, column);
+
+    return text != NULL ? text : "";
+}
+
 char *
 pd_stmt_dup_text(PdStmt *stmt, int column)
 {

@@ -48,7 +48,7 @@ load_targets(PdLedger *ledger, PdStmt *stmt, GArray *targets, GError **error)
             .last = (uint32_t)sqlite3_column_int64(stmt, 4),
             .segment = sqlite3_column_int64(stmt, 5),
         };
-        g_strlcpy(target.id, (const char *)sqlite3_column_text(stmt, 1), sizeof target.id);
+        g_strlcpy(target.id, pd_stmt_get_text(stmt, 1), sizeof target.id);
         if (hold != NULL) {
             g_set_error(
                 error, PD_ERROR, PD_ERROR_ON_HOLD, "session %s is held: nothing erased", target.id);
@@ -352,9 +352,7 @@ list_mentions(PdLedger *ledger, const char *patient, GError **error)
         if (!names_patient(stmt, patient)) {
             continue;
         }
-        g_strlcpy(mention.target.id,
-                  (const char *)sqlite3_column_text(stmt, 3),
-                  sizeof mention.target.id);
+        g_strlcpy(mention.target.id, pd_stmt_get_text(stmt, 3), sizeof mention.target.id);
         if (sqlite3_column_int(stmt, 5) != 0) {
             g_set_error(error,
                         PD_ERROR,

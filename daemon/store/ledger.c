@@ -83,9 +83,9 @@ find_row(PdLedger *self, PdSessionFold *session, GError **error)
 
     if (got > 0) {
         session->opened_seq = (uint64_t)sqlite3_column_int64(stmt, 0);
-        session->is_over = !g_str_equal((const char *)sqlite3_column_text(stmt, 1), "open");
+        session->is_over = !g_str_equal(pd_stmt_get_text(stmt, 1), "open");
         session->n_bad_counted = (uint32_t)sqlite3_column_int64(stmt, 2);
-        session->is_erased = g_str_equal((const char *)sqlite3_column_text(stmt, 1), "erased");
+        session->is_erased = g_str_equal(pd_stmt_get_text(stmt, 1), "erased");
     }
     return got >= 0;
 }
@@ -389,7 +389,7 @@ pd_ledger_touch_before(PdLedger *self, uint64_t log_id, uint32_t number, GError 
     if (got <= 0) {
         return got == 0;
     }
-    const char *state = (const char *)sqlite3_column_text(stmt, 1);
+    const char *state = pd_stmt_get_text(stmt, 1);
     if (g_str_equal(state, "complete") || g_str_equal(state, "lossy")) {
         return true;
     }

@@ -18,7 +18,7 @@ load_logs(PdLedger *self, GError **error)
     while (stmt != NULL && (got = pd_db_step(self->db, stmt, error)) > 0) {
         PdLog *log = pd_ledger_get_log(self, (uint64_t)sqlite3_column_int64(stmt, 0));
         g_free(log->serial);
-        log->serial = pd_stmt_dup_text(stmt, 1);
+        log->serial = g_strdup(pd_stmt_get_text(stmt, 1));
         log->tick_unit = (uint32_t)sqlite3_column_int64(stmt, 2);
         log->marked = (uint32_t)sqlite3_column_int64(stmt, 3);
         log->marked_wall_us = sqlite3_column_int64(stmt, 4);

@@ -100,10 +100,10 @@ static PdSession *
 take_row(PdQuery *self, PdStmt *stmt)
 {
     PdSession *session = g_new0(PdSession, 1);
-    const char *state = (const char *)sqlite3_column_text(stmt, 27);
+    const char *state = pd_stmt_get_text(stmt, 27);
 
     session->opened_seq = (uint64_t)sqlite3_column_int64(stmt, 0);
-    g_strlcpy(session->id, (const char *)sqlite3_column_text(stmt, 1), sizeof session->id);
+    g_strlcpy(session->id, pd_stmt_get_text(stmt, 1), sizeof session->id);
     session->log_id = (uint64_t)sqlite3_column_int64(stmt, 2);
     session->number = (uint32_t)sqlite3_column_int64(stmt, 3);
     session->serial = pd_stmt_dup_text(stmt, 4);
@@ -140,7 +140,7 @@ load_zones(PdQuery *self, PdSession *session, GError **error)
     int got = 0;
 
     while (stmt != NULL && (got = pd_db_step(self->db, stmt, error)) > 0) {
-        g_strv_builder_add(zones, (const char *)sqlite3_column_text(stmt, 0));
+        g_strv_builder_add(zones, pd_stmt_get_text(stmt, 0));
     }
     session->zones = g_strv_builder_end(zones);
     return stmt != NULL && got == 0;
@@ -568,7 +568,7 @@ static PdPenInfo *
 take_pen(PdStmt *stmt)
 {
     PdPenInfo *pen = g_new0(PdPenInfo, 1);
-    const char *adapters = (const char *)sqlite3_column_text(stmt, 4);
+    const char *adapters = pd_stmt_get_text(stmt, 4);
 
     pen->serial = pd_stmt_dup_text(stmt, 0);
     pen->address = pd_stmt_dup_text(stmt, 1);
