@@ -185,7 +185,9 @@ test_ballast(void)
     g_assert_cmpint(rig_health(rig).state, ==, PD_STORE_OK);
     g_assert_cmpuint(rig->contiguous, ==, treatment->records->len);
     g_assert_true(g_file_test(ballast, G_FILE_TEST_EXISTS));
-    g_autoptr(PdSession) after = get_first(rig);
+    g_autoptr(PdSession) after = rig_get(rig, session->id, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(after->note, ==, note.note);
     g_assert_cmpuint(rig_health(rig).n_records, ==, treatment->records->len);
 }
 
