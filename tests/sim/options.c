@@ -48,6 +48,7 @@ typedef struct {
     char *bus;
     char *scenario;
     char *truth;
+    char *records;
     char *peripheral;
     char *polkit;
     char *hostile;
@@ -58,7 +59,7 @@ typedef struct {
     int lose_bonds_after;
     int pairing, linger, hostile_pen, deaf;
     double speed, drop, bad_crc, holes, overtake, debris;
-    gboolean clock_jump, wait_for_bond, bonded, no_bluez, verbose;
+    gboolean clock_jump, wait_for_bond, bonded, calm, reconnect, no_bluez, verbose;
 } Raw;
 
 static void
@@ -67,6 +68,7 @@ raw_clear(Raw *raw)
     g_clear_pointer(&raw->bus, g_free);
     g_clear_pointer(&raw->scenario, g_free);
     g_clear_pointer(&raw->truth, g_free);
+    g_clear_pointer(&raw->records, g_free);
     g_clear_pointer(&raw->peripheral, g_free);
     g_clear_pointer(&raw->polkit, g_free);
     g_clear_pointer(&raw->hostile, g_free);
@@ -86,6 +88,13 @@ parse_raw(Raw *r, char ***argv, GError **error)
           "ADDRESS|session" },
         { "scenario", 0, 0, G_OPTION_ARG_STRING, &r->scenario, "options under one name", "NAME" },
         { "truth", 0, 0, G_OPTION_ARG_FILENAME, &r->truth, "write what happened", "FILE" },
+        { "records",
+          0,
+          0,
+          G_OPTION_ARG_FILENAME,
+          &r->records,
+          "append every record as it is made",
+          "FILE" },
         { "peripheral",
           0,
           0,
@@ -153,6 +162,14 @@ parse_raw(Raw *r, char ***argv, GError **error)
           NULL },
         { "wait-for-bond", 0, 0, G_OPTION_ARG_NONE, &r->wait_for_bond, "treat once bonded", NULL },
         { "bonded", 0, 0, G_OPTION_ARG_NONE, &r->bonded, "bonded from the start", NULL },
+        { "calm",
+          0,
+          0,
+          G_OPTION_ARG_NONE,
+          &r->calm,
+          "a pen that has treated has a good link",
+          NULL },
+        { "reconnect", 0, 0, G_OPTION_ARG_NONE, &r->reconnect, "outlive the bus", NULL },
         { "lose-bonds-after",
           0,
           0,
@@ -272,6 +289,7 @@ take(SimOptions *self, Raw *r)
     self->bus = g_steal_pointer(&r->bus);
     self->scenario = g_steal_pointer(&r->scenario);
     self->truth = g_steal_pointer(&r->truth);
+    self->records = g_steal_pointer(&r->records);
     self->peripheral = g_steal_pointer(&r->peripheral);
     self->seed = (uint64_t)r->seed;
     self->n_pens = (uint32_t)r->pens;
@@ -298,6 +316,8 @@ take(SimOptions *self, Raw *r)
     self->clock_jump = r->clock_jump;
     self->wait_for_bond = r->wait_for_bond;
     self->bonded = r->bonded;
+    self->calm = r->calm;
+    self->reconnect = r->reconnect;
     self->pairing_s = r->pairing;
     self->linger_s = r->linger;
     self->no_bluez = r->no_bluez;
@@ -339,5 +359,6 @@ sim_options_clear(SimOptions *self)
     g_clear_pointer(&self->bus, g_free);
     g_clear_pointer(&self->scenario, g_free);
     g_clear_pointer(&self->truth, g_free);
+    g_clear_pointer(&self->records, g_free);
     g_clear_pointer(&self->peripheral, g_free);
 }

@@ -33,6 +33,7 @@ typedef struct {
     char *bus;        /* owned; address, "session", NULL for the system bus */
     char *scenario;   /* owned */
     char *truth;      /* owned; file name, may be NULL */
+    char *records;    /* owned; file name, may be NULL */
     char *peripheral; /* owned; adapters of the real bluetoothd, NULL: simulate it */
     uint64_t seed;
     uint32_t n_pens;
@@ -63,6 +64,8 @@ typedef struct {
     bool bonded;        /* bonded to every adapter from the start */
     int32_t pairing_s;  /* pairing mode from the start, -1 for ever */
     int32_t linger_s;   /* -1: until SIGTERM */
+    bool calm;          /* after its last treatment nothing goes wrong with a pen's link */
+    bool reconnect;     /* outlive the bus */
     bool no_bluez;      /* nobody owns org.bluez; only the other stubs */
     bool verbose;
     SimHostile hostile;

@@ -9,7 +9,9 @@
 #include "pen_internal.h"
 #include "record.pb-c.h"
 
+#include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #define BOOT_TIME_US 600000
@@ -70,12 +72,42 @@ sim_pen_say(const SimPen *self, const char *what, uint32_t number)
     }
 }
 
+bool
+sim_pen_is_calm(const SimPen *self)
+{
+    return self->options->calm && self->done;
+}
+
+/* Log id and length, little endian, before each. Others may append to the same file. */
+static void
+keep_record(const SimPen *self, GBytes *record)
+{
+    const char *path = self->options->records;
+    if (path == NULL) {
+        return;
+    }
+    uint8_t bytes[10 + PEN_RECORD_MAX];
+    gsize n_record = 0;
+    const void *content = g_bytes_get_data(record, &n_record);
+    const uint64_t log_id = GUINT64_TO_LE(self->log_id);
+    const uint16_t length = GUINT16_TO_LE((uint16_t)n_record);
+    memcpy(bytes, &log_id, sizeof log_id);
+    memcpy(bytes + 8, &length, sizeof length);
+    memcpy(bytes + 10, content, n_record);
+    FILE *file = fopen(path, "ab");
+    const bool ok = file != NULL && fwrite(bytes, 10 + n_record, 1, file) == 1;
+    if ((file != NULL && fclose(file) != 0) || !ok) {
+        g_error("pensim cannot write %s: %s", path, g_strerror(errno));
+    }
+}
+
 static uint32_t
 append_bytes(SimPen *self, GBytes *record, int64_t mono_us)
 {
     const uint32_t n_lost = self->memory.n_overwritten_unmarked;
     const uint32_t number = sim_memory_next(&self->memory);
     sim_memory_append(&self->memory, g_bytes_ref(record));
+    keep_record(self, record);
     self->truth_version += n_lost != self->memory.n_overwritten_unmarked ? 1u : 0u;
     self->last_record_us = mono_us;
     self->next_head_us = 0;
@@ -236,6 +268,9 @@ treat(SimPen *self, int64_t mono_us)
         self->done = true;
         self->truth_version++;
         sim_pen_say(self, "has treated, records", self->memory.newest);
+        if (self->options->calm) {
+            sim_pen_drop_link(self);
+        }
     }
 }
 

@@ -85,5 +85,8 @@ uint32_t sim_stream_send(SimPen *self, SimChrc chrc, uint32_t number, GBytes *re
 /** Send the head item when it is due. */
 void sim_stream_head(SimPen *self, int64_t mono_us, bool now);
 
+/** Nothing goes wrong on the link any more. */
+bool sim_pen_is_calm(const SimPen *self);
+
 void sim_racp_reset(SimPen *self);
 void sim_racp_pump(SimPen *self, int64_t mono_us);

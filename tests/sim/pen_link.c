@@ -109,7 +109,7 @@ sim_pen_link_up(SimPen *self, const SimLinkOps *ops, void *user_data, int64_t mo
     self->last_record_us = mono_us;
     self->next_head_us = 0;
     self->drop_at_us = 0;
-    if (self->options->disconnect_every_ms > 0) {
+    if (self->options->disconnect_every_ms > 0 && !sim_pen_is_calm(self)) {
         const double draw = (double)(1u + sim_rng_next(&self->rng) % 999999u) / 1000000.0;
         const double after_ms = -log(draw) * self->options->disconnect_every_ms;
         self->drop_at_us = mono_us + (int64_t)(after_ms * 1000.0) + 1;

@@ -36,6 +36,7 @@ typedef struct {
     SimBluez *bluez;             /* owned; NULL with the real one */
     SimPolkit *polkit;           /* owned; may be NULL */
     SimSystemd *systemd;         /* owned; NULL without bluez */
+    char *address;               /* owned; of the bus */
     uint64_t truth_version;      /* as written */
     int64_t truth_at_us;         /* when it was written, 0 never */
     int64_t done_at_us;          /* 0: not yet */
@@ -110,6 +111,68 @@ say_ready(App *app)
     (void)fflush(stdout);
 }
 
+/* Without its bus nobody can meet a pen any more, nor tell pensim to end. */
+static void
+on_bus_closed(GDBusConnection *connection, gboolean vanished, GError *error, gpointer user_data)
+{
+    App *app = user_data;
+    if (!vanished || connection != app->connection) {
+        return;
+    }
+    if (!app->options.reconnect || app->bluez == NULL) {
+        g_main_loop_quit(app->loop);
+        return;
+    }
+    g_clear_pointer(&app->systemd, sim_systemd_free);
+    g_clear_pointer(&app->polkit, sim_polkit_free);
+    sim_bluez_stop(app->bluez);
+    g_clear_object(&app->connection);
+}
+
+static bool
+open_bus(App *app, GError **error)
+{
+    app->connection =
+        g_dbus_connection_new_for_address_sync(app->address,
+                                               G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
+                                                   G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
+                                               NULL,
+                                               NULL,
+                                               error);
+    if (app->connection == NULL) {
+        return false;
+    }
+    (void)g_signal_connect(app->connection, "closed", G_CALLBACK(on_bus_closed), app);
+    return true;
+}
+
+static bool
+start_stubs(App *app, GError **error)
+{
+    if (app->options.polkit != SIM_POLKIT_ABSENT) {
+        app->polkit = sim_polkit_new(app->connection, app->options.polkit, error);
+        if (app->polkit == NULL) {
+            return false;
+        }
+    }
+    if (app->options.no_bluez) {
+        return true;
+    }
+    app->systemd = sim_systemd_new(app->connection, app->bluez, error);
+    return app->systemd != NULL && sim_bluez_start(app->bluez, error);
+}
+
+/* The pens have treated on meanwhile. */
+static void
+look_for_bus(App *app)
+{
+    g_autoptr(GError) error = NULL;
+    if (app->connection == NULL && open_bus(app, NULL) && !start_stubs(app, &error)) {
+        g_printerr("pensim: %s\n", error->message);
+        g_main_loop_quit(app->loop);
+    }
+}
+
 static gboolean
 on_tick(gpointer user_data)
 {
@@ -126,6 +189,7 @@ on_tick(gpointer user_data)
     } else {
         sim_bluez_tick(app->bluez, now);
     }
+    look_for_bus(app);
     if (app->done_at_us == 0 && is_done(app)) {
         say_done(app, now);
     }
@@ -146,16 +210,6 @@ on_quit(gpointer user_data)
     App *app = user_data;
     g_main_loop_quit(app->loop);
     return G_SOURCE_CONTINUE;
-}
-
-/* Without its bus nobody can meet a pen any more, nor tell pensim to end. */
-static void
-on_bus_closed(GDBusConnection *connection, gboolean vanished, GError *error, gpointer user_data)
-{
-    App *app = user_data;
-    if (vanished) {
-        g_main_loop_quit(app->loop);
-    }
 }
 
 static gboolean
@@ -218,18 +272,8 @@ make_pens(App *app)
 static bool
 start(App *app, GError **error)
 {
-    g_autofree char *address = dup_address(&app->options, error);
-    if (address == NULL) {
-        return false;
-    }
-    app->connection =
-        g_dbus_connection_new_for_address_sync(address,
-                                               G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
-                                                   G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
-                                               NULL,
-                                               NULL,
-                                               error);
-    if (app->connection == NULL) {
+    app->address = dup_address(&app->options, error);
+    if (app->address == NULL || !open_bus(app, error)) {
         return false;
     }
     make_pens(app);
@@ -237,25 +281,14 @@ start(App *app, GError **error)
         app->peripheral = sim_peripheral_new(&app->options, app->connection, app->pens, error);
         return app->peripheral != NULL;
     }
-    app->bluez = sim_bluez_new(&app->options, address, app->pens);
-    if (app->options.polkit != SIM_POLKIT_ABSENT) {
-        app->polkit = sim_polkit_new(app->connection, app->options.polkit, error);
-        if (app->polkit == NULL) {
-            return false;
-        }
-    }
-    if (app->options.no_bluez) {
-        return true;
-    }
-    app->systemd = sim_systemd_new(app->connection, app->bluez, error);
-    return app->systemd != NULL && sim_bluez_start(app->bluez, error);
+    app->bluez = sim_bluez_new(&app->options, app->address, app->pens);
+    return start_stubs(app, error);
 }
 
 static void
 run(App *app)
 {
     app->loop = g_main_loop_new(NULL, FALSE);
-    (void)g_signal_connect(app->connection, "closed", G_CALLBACK(on_bus_closed), app);
     (void)g_unix_signal_add(SIGTERM, on_quit, app);
     (void)g_unix_signal_add(SIGINT, on_quit, app);
     if (app->bluez != NULL) {
@@ -282,6 +315,7 @@ app_clear(App *app)
     g_clear_pointer(&app->pens, g_ptr_array_unref);
     g_clear_pointer(&app->loop, g_main_loop_unref);
     g_clear_object(&app->connection);
+    g_clear_pointer(&app->address, g_free);
     sim_options_clear(&app->options);
 }
 

@@ -21,7 +21,9 @@ send_segment(SimPen *self, SimChrc chrc, uint8_t flags, const uint8_t *bytes, si
     segment[0] = (uint8_t)(flags | (self->counter[chrc] << 2));
     self->counter[chrc] = (uint8_t)((self->counter[chrc] + 1u) & 0x3Fu);
     memcpy(segment + 1, bytes, n_bytes);
-    if (self->ops == NULL || sim_rng_percent(&self->rng, self->options->drop_pct)) {
+    const bool is_lost =
+        !sim_pen_is_calm(self) && sim_rng_percent(&self->rng, self->options->drop_pct);
+    if (self->ops == NULL || is_lost) {
         return;
     }
     self->ops->notify(self->ops_user_data, chrc, segment, n_bytes + 1u);
@@ -81,7 +83,7 @@ spoil(SimPen *self, bool seventh, uint8_t *copy, size_t n_copy)
     if (seventh && self->hostile == SIM_HOSTILE_CRC) {
         copy[n_copy - 1] ^= 0x5Au;
     }
-    if (sim_rng_percent(&self->rng, self->options->bad_crc_pct)) {
+    if (!sim_pen_is_calm(self) && sim_rng_percent(&self->rng, self->options->bad_crc_pct)) {
         copy[sim_rng_range(&self->rng, 24, n_copy - 1)] ^=
             (uint8_t)(1u << sim_rng_range(&self->rng, 0, 7));
     }
