@@ -49,10 +49,10 @@ class Claims:
         for pen in truth["pens"]:
             self.marked[int(pen["log_id"], 16)] = pen["marked"]
 
-    def get(self, log_id, session_numbers):
-        """Of a session's numbers those that must be there."""
+    def get(self, log_id, session_numbers, lost):
+        """Of a session's numbers those that must be there. lost: what no pen ever told."""
         mark = self.marked.get(log_id, 0)
-        return ({n for n in session_numbers if n <= mark}
+        return ({n for n in session_numbers if n <= mark} - lost
                 | self.numbers.get(log_id, set()) & session_numbers)
 
 
@@ -99,7 +99,7 @@ class Judge:
 
 def lost_of(pen):
     """Numbers that nobody can have any more."""
-    return numbers_of(pen["overwritten"]) | set(pen["holes"])
+    return numbers_of(pen["overwritten"]) | set(pen["torn"])
 
 
 def by_id(judge, sessions):
@@ -121,7 +121,7 @@ def check_claims(there, claims):
         records = logs.get(log_id, {})
         for session in pen["sessions"]:
             numbers = sessions_of(records).get(session["number"], set())
-            wanted = claims.get(log_id, numbers) - lost_of(pen)
+            wanted = claims.get(log_id, numbers, lost_of(pen))
             got = set()
             if session["id"] in shown:
                 got = judge.read(session["id"], log_id, records)
@@ -135,9 +135,9 @@ def check_claims(there, claims):
     return judge
 
 
-def check_session(judge, pen, session, shown, records, lied):
+def check_session(judge, pen, session, shown, records, promised, lied, only_list):
     numbers = sessions_of(records).get(session["number"], set())
-    gone = lost_of(pen) & numbers
+    gone = lost_of(pen) & numbers - promised
     if lied:
         gone |= {n for n in numbers if n < pen["oldest"]}
     one = shown.pop(session["id"], None)
@@ -145,32 +145,41 @@ def check_session(judge, pen, session, shown, records, lied):
         if numbers - gone:
             judge.say(f"{pen['serial']} session {session['number']}: not there")
         return None
-    got = judge.read(session["id"], int(pen["log_id"], 16), records)
+    if only_list:
+        got = shown_numbers(one)[1]
+    else:
+        got = judge.read(session["id"], int(pen["log_id"], 16), records)
+        judge.check_list(one, session["id"], got)
     where = f"{pen['serial']} session {session['number']}"
     if numbers - gone - got:
         judge.say(f"{where}: missing {sorted(numbers - gone - got)[:12]}")
     if got - numbers:
         judge.say(f"{where}: has {sorted(got - numbers)[:12]} of another session")
-    judge.check_list(one, session["id"], got)
     if session["ended"] and one["state"] != ("complete" if got == numbers else "lossy"):
-        judge.say(f"{where}: {one['state']} with {len(got)} of {len(numbers)}")
+        judge.say(f"{where}: {one['state']} with {len(got)} of {len(numbers)}, "
+                  f"without {sorted(numbers - got)[:12]}")
     return got == numbers
 
 
-def check_all(there, lied):
-    """At the end, when every pen had the time to tell everything."""
+def check_all(there, claims, lied, only_list=False):
+    """At the end, when every pen had the time to tell everything. only_list: a first look."""
     judge = Judge(there)
     truth, logs = there.truth(), there.records()
     shown = by_id(judge, there.list_sessions())
     whole = []
     for pen in truth["pens"]:
         for session in pen["sessions"]:
-            records = logs.get(int(pen["log_id"], 16), {})
-            if check_session(judge, pen, session, shown, records, lied):
+            log_id = int(pen["log_id"], 16)
+            promised = claims.numbers.get(log_id, set())
+            if check_session(judge, pen, session, shown, logs.get(log_id, {}), promised, lied,
+                             only_list):
                 whole.append((pen, session))
     for session_id in shown:
         judge.say(f"session {session_id} never happened")
-    if not judge.lines:
+    state = there.health()["store_state"]
+    if state != "ok" and not lied:
+        judge.say(f"the store is {state}")
+    if not judge.lines and not only_list:
         check_derived(judge, whole)
     return judge
 
@@ -179,6 +188,6 @@ def check_derived(judge, whole):
     """Passes, contact and depths of what is there as a whole."""
     shown = {one["id"]: one for one in judge.world.pentelctl_json("sessions")}
     for pen, session in whole:
-        if not set(pen["holes"]) & set(range(session["first"], session["last"] + 1)):
+        if not set(pen["torn"]) & set(range(session["first"], session["last"] + 1)):
             diff = Diff(judge.lines, f"{pen['serial']} session {session['number']}")
             compare_summary(pen, session, shown.get(session["id"], {}), diff)

@@ -12,7 +12,7 @@ ERRORS = {"enospc": errno.ENOSPC, "eio": errno.EIO, "eintr": errno.EINTR, "short
 # How often each kind of event is drawn.
 EVENTS = {
     "kill": 3, "kill-in-write": 5, "kill-in-mark": 4, "stop": 2, "stop-in-write": 2, "cut": 5,
-    "cut-in-write": 5, "cut-in-mark": 3, "lie-cut": 3, "enospc": 2, "eio": 2, "eintr": 2,
+    "cut-in-write": 5, "cut-in-mark": 3, "lie-cut": 3, "seal-cut": 2, "enospc": 2, "eio": 2, "eintr": 2,
     "short": 2, "wall-jump": 3, "bus-restart": 1, "bluez-restart": 1, "clean-restart": 1,
 }
 

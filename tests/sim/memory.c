@@ -20,6 +20,7 @@ sim_memory_init(SimMemory *self, uint32_t capacity)
     *self = (SimMemory){ .capacity = capacity };
     self->records = g_ptr_array_new_with_free_func(unref_record);
     self->holes = g_hash_table_new(NULL, NULL);
+    self->torn = g_array_new(FALSE, FALSE, sizeof(uint32_t));
     self->overwritten = g_array_new(FALSE, FALSE, sizeof(SimRange));
 }
 
@@ -28,6 +29,7 @@ sim_memory_clear(SimMemory *self)
 {
     g_clear_pointer(&self->records, g_ptr_array_unref);
     g_clear_pointer(&self->holes, g_hash_table_unref);
+    g_clear_pointer(&self->torn, g_array_unref);
     g_clear_pointer(&self->overwritten, g_array_unref);
 }
 
@@ -90,6 +92,7 @@ void
 sim_memory_tear(SimMemory *self, uint32_t number, uint32_t cause)
 {
     g_hash_table_insert(self->holes, GUINT_TO_POINTER(number), GUINT_TO_POINTER(cause));
+    g_array_append_val(self->torn, number);
 }
 
 uint32_t

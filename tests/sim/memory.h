@@ -16,6 +16,7 @@ typedef struct {
 typedef struct {
     GPtrArray *records;  /* owned; GBytes by number - 1, NULL once overwritten */
     GHashTable *holes;   /* owned; number to Pentel__V1__HoleCause */
+    GArray *torn;        /* owned; uint32_t, every hole there ever was, in order */
     GArray *overwritten; /* owned; SimRange of what was lost before anybody marked it */
     uint32_t capacity;   /* records */
     uint32_t oldest;     /* 0 when empty */

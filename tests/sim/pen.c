@@ -408,6 +408,11 @@ write_log(const SimPen *self, GString *out)
             any = true;
         }
     }
+    g_string_append(out, "],\"torn\":[");
+    for (uint32_t i = 0; i < memory->torn->len; i++) {
+        const uint32_t number = g_array_index(memory->torn, uint32_t, i);
+        g_string_append_printf(out, "%s%u", i > 0 ? "," : "", number);
+    }
     g_string_append(out, "],");
 }
 
