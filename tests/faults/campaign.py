@@ -42,6 +42,7 @@ class Run:
 
     def _run(self):
         there = self.world
+        there.control["sync_us"] = self.plan.sync_us
         there.start_daemon()
         there.wait_up()
         began = time.monotonic()
@@ -214,6 +215,7 @@ class Run:
             there.control["wall_us"] += int(self.luck.choice(
                 (1, -1, 3600, -86400, 400 * 86400, -3650 * 86400, 3650 * 86400)) * 1e6)
         elif kind == "bus-restart":
+            self.wait_up()
             there.bus.start()
             there.daemon.wait(15)
             self.excused_until = time.monotonic() + 5.0
@@ -277,6 +279,8 @@ class Run:
 
     def calm(self):
         self.wait_up()
+        if not self.world.has_shim():
+            raise Failure("a penteld ran without the shim")
         control = self.world.control
         self.faults["errors"] += control["n_errors"]
         self.faults["lies"] += control["n_lies"]

@@ -29,6 +29,7 @@ class Plan:
     n_pens: int = 1
     sim: list = field(default_factory=list)
     settings: str = ""
+    sync_us: int = 0  # a card takes its time
     events: list = field(default_factory=list)
     radio: dict = field(default_factory=dict)  # fault of the radio or the pen: 1
 
@@ -69,6 +70,7 @@ def draw(seed, kinds=None):
     draw_radio(plan, luck)
     plan.settings = (f"[store]\ncommit-ms={luck.choice((20, 100, 400))}\n"
                      f"commit-records={luck.choice((4, 32, 256))}\n")
+    plan.sync_us = luck.choice((0, 0, 1000, 15000))
     names = list(kinds or EVENTS)
     weights = [EVENTS[name] for name in names]
     length_s = 25.0 / speed

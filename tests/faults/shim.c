@@ -66,6 +66,7 @@ start(void)
     strcpy(shim.root, root);
     shim.n_root = strlen(root);
     shim.words = map;
+    shim.words[SHIM_N_STARTED]++;
     shim.luck = (uint64_t)shim.words[SHIM_SEED] + (uint64_t)shim.words[SHIM_OPS];
 }
 
@@ -314,6 +315,7 @@ sync_fd(int fd)
         note(SHIM_FAILED, inode_of_fd(fd), 0, 0, NULL, 0);
         done = fail(error);
     } else {
+        (void)usleep((useconds_t)shim.words[SHIM_SYNC_US]);
         const bool lies = shim.words[SHIM_LIES] != 0;
         shim.words[lies ? SHIM_N_LIES : SHIM_N_SYNCS]++;
         note(lies ? SHIM_LIE : SHIM_SYNC, inode_of_fd(fd), 0, 0, NULL, 0);

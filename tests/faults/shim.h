@@ -27,6 +27,8 @@ typedef enum {
     SHIM_N_LIES,
     SHIM_N_SYNCS,
     SHIM_SEED,
+    SHIM_N_STARTED,
+    SHIM_SYNC_US, /* how long a sync takes */
     SHIM_N_WORDS,
 } ShimWord;
 

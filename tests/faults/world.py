@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 BUILD = Path(os.environ.get("PENTEL_BUILD", HERE.parent.parent / "build"))
 WORDS = ("ops", "stop_at", "stop_with", "stop_after", "error_from", "error_to",
          "error_permille", "error_kind", "lies", "wall_us", "marks", "mark_stop_at",
-         "mark_stop_after", "n_stopped", "n_errors", "n_lies", "n_syncs", "seed")
+         "mark_stop_after", "n_stopped", "n_errors", "n_lies", "n_syncs", "seed", "n_started", "sync_us")
 SHORT = 1000
 NO_END = 1 << 60
 MANAGER, LOG = "org.pentel.Manager1", "org.pentel.Log1"
@@ -124,6 +124,7 @@ class World:
         self.quiet = Bus(self.directory, "quiet")
         self.sim = self.daemon = self.control = self.disk = None
         self.on = None  # the bus that penteld is on
+        self.n_started = 0
 
     def __enter__(self):
         self.state.mkdir(mode=0o700)
@@ -177,6 +178,7 @@ class World:
     def start_daemon(self, bus=None):
         """Do not wait for it; it may be meant to fail."""
         self.on = bus or self.bus
+        self.n_started += 1
         self.daemon = self._start(
             "penteld", [BUILD / "daemon/penteld", "--state-dir", self.state, "--config",
                         self.config],
@@ -192,16 +194,24 @@ class World:
         def answers():
             if not self.is_up():
                 raise Failure(f"penteld ended with {self.daemon.returncode}")
-            return self.on.owns("org.pentel")
+            return self.on.owns("org.pentel") and self.has_shim()
         self.wait(answers, timeout, "penteld to own its name")
+
+    def has_shim(self):
+        """Without it a run proves nothing."""
+        if self.control["n_started"] > self.n_started:
+            raise Failure("more shims than processes")
+        return self.control["n_started"] == self.n_started
 
     def kill_daemon(self):
         if self.daemon is not None and self.daemon.poll() is None:
+            self.wait(lambda: self.has_shim() or not self.is_up(), 10, "penteld to load the shim")
             self.daemon.kill()
         if self.daemon is not None:
             self.daemon.wait()
 
     def stop_daemon(self, timeout=15):
+        self.wait(lambda: self.on.owns("org.pentel"), 15, "penteld, to be ended")
         self.daemon.terminate()
         try:
             status = self.daemon.wait(timeout)
