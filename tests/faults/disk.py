@@ -28,17 +28,27 @@ def resize(content, length):
     content.extend(bytes(length - len(content)))
 
 
+def play(content, ops):
+    for at, data in ops:
+        if data is None:
+            resize(content, at)
+        else:
+            put(content, at, data)
+
+
 @dataclass
 class File:
     durable: bytearray = field(default_factory=bytearray)
+    given_up: list = field(default_factory=list)
     waiting: list = field(default_factory=list)  # (offset, bytes), or (length, None) for a cut
 
     def apply(self, ops):
-        for at, data in ops:
-            if data is None:
-                resize(self.durable, at)
-            else:
-                put(self.durable, at, data)
+        play(self.durable, ops)
+
+    def get_now(self):
+        content = bytearray(self.durable)
+        play(content, self.given_up + self.waiting)
+        return content
 
 
 @dataclass
@@ -50,16 +60,16 @@ class Folder:
 class Disk:
     """What lies below one directory, by inode."""
 
-    def __init__(self, root, log):
+    def __init__(self, root):
         self.root = Path(root)
-        self.log = Path(log)
+        self.logs = []  # of processes that ended, in order
         self.begin_anew()
 
     def begin_anew(self):
         """Everything that is there now is durable: a machine that has just started."""
         self.nodes = {}
         self.names = []  # changes of names that no sync made durable, in order
-        self.at = self.log.stat().st_size if self.log.exists() else 0
+        self.logs.clear()
         for folder, _, files in os.walk(self.root):
             self._learn(Path(folder), files)
 
@@ -74,17 +84,38 @@ class Disk:
             self.nodes[path.stat().st_ino] = File(bytearray(path.read_bytes()))
 
     def replay(self):
-        """Everything that was logged since the last time."""
-        with open(self.log, "rb") as log:
-            log.seek(self.at)
-            data = log.read()
-        at = 0
-        while at + ENTRY.size <= len(data):
-            kind, n_data, inode, a, b = ENTRY.unpack_from(data, at)
-            at += ENTRY.size
-            self._take(chr(kind), inode, a, b, data[at:at + n_data])
-            at += n_data
-        self.at += at
+        """Everything that ended processes did since the last time."""
+        for log in self.logs:
+            data = log.read_bytes() if log.exists() else b""
+            at = 0
+            while at + ENTRY.size <= len(data):
+                kind, n_data, inode, a, b = ENTRY.unpack_from(data, at)
+                at += ENTRY.size
+                if at + n_data > len(data):
+                    break
+                self._take(chr(kind), inode, a, b, data[at:at + n_data])
+                at += n_data
+            log.unlink(missing_ok=True)
+            self._reconcile(self.root)
+        self.logs.clear()
+
+    def _reconcile(self, folder):
+        """A process that was killed may have done one thing more than it logged."""
+        node = self.nodes[folder.stat().st_ino]
+        there = {entry.name: entry for entry in os.scandir(folder)
+                 if not entry.name.endswith("-shm")}
+        for name in set(node.now) - set(there):
+            self._name(folder.stat().st_ino, name, None)
+        for name, entry in there.items():
+            known = self.nodes.setdefault(entry.inode(), Folder() if entry.is_dir() else File())
+            if node.now.get(name) != entry.inode():
+                self._name(folder.stat().st_ino, name, entry.inode())
+            if entry.is_dir():
+                self._reconcile(folder / name)
+                continue
+            content = (folder / name).read_bytes()
+            if known.get_now() != content:
+                known.waiting += [(len(content), None), (0, content)]
 
     def _take(self, kind, inode, a, b, data):
         if kind == "W":
@@ -141,6 +172,7 @@ class Disk:
         """After a sync that failed the kernel takes the pages for clean."""
         node = self.nodes[inode]
         if isinstance(node, File):
+            node.given_up += node.waiting
             node.waiting = []
 
     def cut(self, luck):

@@ -130,7 +130,7 @@ class World:
         self.state.mkdir(mode=0o700)
         self.control = Control(self.directory / "control")
         self.control["seed"] = self.luck.getrandbits(40)
-        self.disk = Disk(self.state, self.directory / "log")
+        self.disk = Disk(self.state)
         self.bus.start()
         self.start_sim()
         return self
@@ -179,13 +179,16 @@ class World:
         """Do not wait for it; it may be meant to fail."""
         self.on = bus or self.bus
         self.n_started += 1
+        self.disk.replay()
+        log = self.directory / f"log.{self.n_started}"
+        self.disk.logs.append(log)
         self.daemon = self._start(
             "penteld", [BUILD / "daemon/penteld", "--state-dir", self.state, "--config",
                         self.config],
             DBUS_SYSTEM_BUS_ADDRESS=self.on.address, G_MESSAGES_DEBUG="all",
             LD_PRELOAD=str(BUILD / "tests/faults/libshim.so"),
             PENTEL_SHIM_CONTROL=str(self.directory / "control"),
-            PENTEL_SHIM_LOG=str(self.directory / "log"), PENTEL_SHIM_ROOT=str(self.state))
+            PENTEL_SHIM_LOG=str(log), PENTEL_SHIM_ROOT=str(self.state))
 
     def is_up(self):
         return self.daemon is not None and self.daemon.poll() is None

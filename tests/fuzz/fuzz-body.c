@@ -6,8 +6,15 @@
 #include "core/record.h"
 #include "frame.h"
 #include "fuzz.h"
+#include "structure.h"
 
 #include <string.h>
+
+size_t
+LLVMFuzzerCustomMutator(uint8_t *data, size_t n_data, size_t n_max, unsigned int seed)
+{
+    return fuzz_mutate_message(data, n_data, n_max < FUZZ_BODY_MAX ? n_max : FUZZ_BODY_MAX, seed);
+}
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_data)

@@ -5,6 +5,7 @@
  * input, and from each the same few hundred damaged ones every time.
  */
 #include "fuzz.h"
+#include "structure.h"
 
 #include <glib.h>
 
@@ -63,6 +64,22 @@ run_exact(const GByteArray *input)
     g_free(exact);
 }
 
+#pragma weak LLVMFuzzerCustomMutator
+
+/* Once more, by the target's own mutation. */
+static void
+mutate_by_structure(GByteArray *input, uint64_t *state)
+{
+    if (LLVMFuzzerCustomMutator == NULL) {
+        return;
+    }
+    const size_t n = input->len;
+    g_byte_array_set_size(input, (guint)n + 64u);
+    const size_t n_new =
+        LLVMFuzzerCustomMutator(input->data, n, n + 64u, (unsigned int)draw(state));
+    g_byte_array_set_size(input, (guint)n_new);
+}
+
 static void
 test_file(gconstpointer data)
 {
@@ -78,6 +95,9 @@ test_file(gconstpointer data)
         g_byte_array_append(input, (const uint8_t *)text, (guint)n);
         for (uint64_t k = i == 0 ? 0 : 1u + draw(&state) % 4u; k > 0 && input->len > 0; k--) {
             damage(&state, input);
+        }
+        if (i % 2u == 1 && input->len > 0) {
+            mutate_by_structure(input, &state);
         }
         run_exact(input);
     }

@@ -20,15 +20,34 @@ done
 
 out=$PWD/build-fuzz
 mkdir -p "$out/gen" || exit 1
-protoc-c --proto_path=proto/pentel/v1 "--c_out=$out/gen" proto/pentel/v1/record.proto || exit 1
+protoc-c --proto_path=proto/pentel/v1 "--c_out=$out/gen" proto/pentel/v1/record.proto \
+    proto/pentel/v1/journal.proto || exit 1
 
-# The core alone: no other library but protobuf-c can hide or cause anything.
+# The core alone for what pens send: no other library but protobuf-c can hide or cause
+# anything. The others have what they are about, and stand-ins for the rest.
+more() {
+    case $1 in
+    arguments) echo daemon/service/arguments.c daemon/util/error.c ;;
+    args) echo client/ctl/args.c client/ctl/command.c client/lib/text.c client/lib/time.c ;;
+    journal) echo "$out/gen/journal.pb-c.c" ;;
+    racp) echo daemon/pen/racp.c daemon/pen/mark.c daemon/pen/backfill.c daemon/pen/progress.c ;;
+    esac
+}
+
+packages() {
+    case $1 in
+    arguments | args | racp) echo gio-2.0 gio-unix-2.0 ;;
+    esac
+}
+
 build() {
     # shellcheck disable=SC2046
     clang -g -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined \
-        -fno-sanitize-recover=all -D_GNU_SOURCE -Idaemon -I"$out/gen" -Itests/fuzz \
-        daemon/core/*.c "$out/gen/record.pb-c.c" "tests/fuzz/fuzz-$1.c" \
-        $(pkg-config --cflags --libs libprotobuf-c) -o "$out/fuzz-$1"
+        -fno-sanitize-recover=all -D_GNU_SOURCE -DG_LOG_DOMAIN=\"fuzz\" \
+        -Idaemon -Iclient -I"$out/gen" -Itests/fuzz \
+        daemon/core/*.c "$out/gen/record.pb-c.c" tests/fuzz/structure.c $(more "$1") \
+        "tests/fuzz/fuzz-$1.c" \
+        $(pkg-config --cflags --libs libprotobuf-c $(packages "$1")) -o "$out/fuzz-$1"
 }
 
 # look NAME: libFuzzer stops by itself; timeout is for the case that it does not.
