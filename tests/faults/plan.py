@@ -54,6 +54,7 @@ def draw_radio(plan, luck):
     maybe(0.3, "pen-clock-jump", "--clock-jump")
     maybe(0.2, "bad-crc", f"--bad-crc={luck.choice((1, 5))}")
     maybe(0.3, "reorder", f"--overtake={luck.choice((20, 60))}")
+    maybe(0.4, "repeat", f"--repeat={luck.choice((10, 50))}")
     maybe(0.15, "hole", "--holes=2")
     maybe(0.3, "small-mtu", f"--mtu={luck.choice((23, 64))}")
     maybe(0.3, "ticks-32768", "--tick-unit=32768")

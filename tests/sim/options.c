@@ -57,8 +57,8 @@ typedef struct {
     int pens, adapters, sessions, passes, capacity, mtu, rate;
     int disconnect_every, absent, reboot_every, slow_racp, absent_connect, att;
     int lose_bonds_after;
-    int pairing, linger, hostile_pen, deaf;
-    double speed, drop, bad_crc, holes, overtake, debris;
+    int pairing, linger, hostile_pen;
+    double speed, drop, bad_crc, holes, overtake, repeat, debris;
     gboolean clock_jump, wait_for_bond, bonded, calm, reconnect, no_bluez, verbose;
 } Raw;
 
@@ -122,6 +122,7 @@ parse_raw(Raw *r, char ***argv, GError **error)
           &r->overtake,
           "responses before the last item",
           "PCT" },
+        { "repeat", 0, 0, G_OPTION_ARG_DOUBLE, &r->repeat, "records that are sent twice", "PCT" },
         { "debris",
           0,
           0,
@@ -305,6 +306,7 @@ take(SimOptions *self, Raw *r)
     self->bad_crc_pct = r->bad_crc;
     self->hole_pct = r->holes;
     self->overtake_pct = r->overtake;
+    self->repeat_pct = r->repeat;
     self->debris_pct = r->debris;
     self->disconnect_every_ms = (uint32_t)r->disconnect_every;
     self->absent_ms = (uint32_t)r->absent;

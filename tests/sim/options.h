@@ -50,6 +50,7 @@ typedef struct {
     double bad_crc_pct;
     double hole_pct;
     double overtake_pct;
+    double repeat_pct; /* live records followed by one from before */
     double debris_pct; /* links that fall while AcquireNotify waits */
     uint32_t disconnect_every_ms;
     uint32_t absent_ms; /* out of range after each such disconnection */

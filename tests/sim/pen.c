@@ -101,6 +101,22 @@ keep_record(const SimPen *self, GBytes *record)
     }
 }
 
+/* One of the last records once more, behind newer ones: as late as a link can make it. */
+static void
+repeat_some(SimPen *self)
+{
+    if (self->options->repeat_pct <= 0.0 || sim_pen_is_calm(self) ||
+        !sim_rng_percent(&self->rng, self->options->repeat_pct)) {
+        return;
+    }
+    const uint32_t newest = self->memory.newest;
+    const uint32_t number = newest - (uint32_t)sim_rng_range(&self->rng, 0, MIN(newest - 1u, 30u));
+    GBytes *record = sim_memory_get(&self->memory, number);
+    if (record != NULL && sim_memory_get_hole(&self->memory, number) == 0) {
+        (void)sim_stream_send(self, SIM_CHRC_LIVE, number, record);
+    }
+}
+
 static uint32_t
 append_bytes(SimPen *self, GBytes *record, int64_t mono_us)
 {
@@ -116,6 +132,7 @@ append_bytes(SimPen *self, GBytes *record, int64_t mono_us)
         sim_memory_tear(&self->memory, number, PENTEL__V1__HOLE_CAUSE__HOLE_CAUSE_FLASH_ERROR);
     } else if (self->subscribed[SIM_CHRC_LIVE]) {
         (void)sim_stream_send(self, SIM_CHRC_LIVE, number, record);
+        repeat_some(self);
     }
     return number;
 }
