@@ -139,6 +139,34 @@ add_operand(CtlArgs *args, const char *word)
     }
 }
 
+/* How much of a word says nothing about anybody. */
+static size_t
+count_harmless(const char *word)
+{
+    if (ctl_command_find(word) != NULL) {
+        return strlen(word);
+    }
+    if (word[0] != '-') {
+        return 0;
+    }
+    return word[1] == '-' ? strcspn(word, "=") : MIN(strlen(word), 2u);
+}
+
+char **
+ctl_args_take(int argc, char **argv)
+{
+    g_auto(GStrv) words = g_new0(char *, (gsize)argc + 1);
+
+    for (int i = 0; i < argc; i++) {
+        words[i] = g_strdup(argv[i]);
+        if (i > 0) {
+            const size_t n_kept = count_harmless(argv[i]);
+            memset(argv[i] + n_kept, 0, strlen(argv[i]) - n_kept);
+        }
+    }
+    return g_steal_pointer(&words);
+}
+
 char *
 ctl_args_parse(int argc, char *const *argv, CtlArgs *args_out)
 {

@@ -5,6 +5,14 @@
 #include "ctl/command.h"
 
 /**
+ * Copy the command line and blank in @argv what other users must not read in a process title:
+ * all words but verbs and the names of options.
+ *
+ * Owns: the caller's, NULL-terminated.
+ */
+char **ctl_args_take(int argc, char **argv);
+
+/**
  * Take a command line apart; options may stand before and after the verb.
  *
  * Returns NULL, or what is wrong and what to type, in one line that is the caller's.

@@ -95,7 +95,8 @@ main(int argc, char **argv)
 
     (void)setlocale(LC_ALL, "");
     (void)signal(SIGPIPE, SIG_IGN);
-    const CtlExit exit_code = run_command_line(&run, argc, argv);
+    g_auto(GStrv) words = ctl_args_take(argc, argv);
+    const CtlExit exit_code = run_command_line(&run, argc, words);
     cli_bus_free(run.bus);
     ctl_args_clear(&run.args);
     return (int)exit_code;
