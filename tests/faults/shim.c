@@ -30,6 +30,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#define FILES_MAX 256u
+#define FDS_MAX   1024
+
 /* A preloaded library has no other place to keep this. */
 static struct {
     pthread_mutex_t lock;
@@ -38,6 +41,14 @@ static struct {
     char root[PATH_MAX];
     size_t n_root;
     uint64_t luck;
+    struct {
+        uint64_t inode;
+        uint32_t n_failed;
+    } files[FILES_MAX]; /* whose writing back has failed */
+    struct {
+        uint64_t inode;
+        uint32_t n_failed; /* as this descriptor was told */
+    } told[FDS_MAX];
 } shim = { .lock = PTHREAD_MUTEX_INITIALIZER, .log_fd = -1 };
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
@@ -139,6 +150,55 @@ note(uint32_t kind, uint64_t inode, uint64_t a, uint64_t b, const void *data, si
     if (syscall(SYS_writev, shim.log_fd, parts, n_data > 0 ? 2 : 1) < 0) {
         abort();
     }
+}
+
+/* How often writing back a file has failed; NULL when there is no room for more files. */
+static uint32_t *
+count_failed(uint64_t inode)
+{
+    for (size_t i = 0; i < FILES_MAX; i++) {
+        if (shim.files[i].inode == inode || shim.files[i].inode == 0) {
+            shim.files[i].inode = inode;
+            return &shim.files[i].n_failed;
+        }
+    }
+    return NULL;
+}
+
+static void
+tell(int fd, uint64_t inode)
+{
+    const uint32_t *n_failed = count_failed(inode);
+
+    if (fd >= 0 && fd < FDS_MAX && n_failed != NULL) {
+        shim.told[fd].inode = inode;
+        shim.told[fd].n_failed = *n_failed;
+    }
+}
+
+/* Linux tells every open descriptor of it once (errseq). */
+static bool
+must_tell(int fd, uint64_t inode)
+{
+    const uint32_t *n_failed = count_failed(inode);
+
+    return fd < FDS_MAX && n_failed != NULL && shim.told[fd].inode == inode &&
+           shim.told[fd].n_failed != *n_failed;
+}
+
+/* Pages that could not be written back are given up; what was interrupted stays to be done. */
+static void
+fail_sync(int fd, int error)
+{
+    const uint64_t inode = inode_of_fd(fd);
+    uint32_t *n_failed = count_failed(inode);
+
+    if (error == EINTR || n_failed == NULL) {
+        return;
+    }
+    note(SHIM_FAILED, inode, 0, 0, NULL, 0);
+    (*n_failed)++;
+    tell(fd, inode);
 }
 
 static void
@@ -312,13 +372,17 @@ sync_fd(int fd)
     const int error = enter();
     int done = 0;
     if (error != 0 && error != SHIM_SHORT) {
-        note(SHIM_FAILED, inode_of_fd(fd), 0, 0, NULL, 0);
+        fail_sync(fd, error);
         done = fail(error);
     } else {
         (void)usleep((useconds_t)shim.words[SHIM_SYNC_US]);
         const bool lies = shim.words[SHIM_LIES] != 0;
         shim.words[lies ? SHIM_N_LIES : SHIM_N_SYNCS]++;
         note(lies ? SHIM_LIE : SHIM_SYNC, inode_of_fd(fd), 0, 0, NULL, 0);
+        if (must_tell(fd, inode_of_fd(fd))) {
+            tell(fd, inode_of_fd(fd));
+            done = fail(EIO);
+        }
     }
     leave();
     return done;
@@ -376,6 +440,9 @@ open_watched(const char *path, int flags, mode_t mode)
         fd = fail(error);
     } else {
         fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+        if (fd >= 0) {
+            tell(fd, inode_of_fd(fd));
+        }
         if (fd >= 0 && is_new) {
             note_created(path, inode_of_fd(fd), false);
         } else if (fd >= 0 && (flags & O_TRUNC) != 0) {

@@ -6,6 +6,7 @@ Nothing here decides what goes wrong or what is right; it starts, ends and asks.
 is bounded, and everything that was started ends with the World.
 """
 
+import ctypes
 import json
 import mmap
 import os
@@ -31,12 +32,20 @@ NO_END = 1 << 60
 MANAGER, LOG = "org.pentel.Manager1", "org.pentel.Log1"
 
 
+LIBC = ctypes.CDLL(None)
+
+
 class Failure(Exception):
     """What the run found wrong, in words."""
 
 
 class Absent(Exception):
     """penteld did not answer: it is down, stopped or leaving."""
+
+
+def die_with_parent():
+    """In the child: whatever becomes of us, nothing is left running."""
+    LIBC.prctl(1, signal.SIGKILL)
 
 
 class Control:
@@ -71,7 +80,8 @@ class Bus:
             self.process = subprocess.Popen(
                 ["dbus-daemon", "--nofork", "--nopidfile", f"--address={self.address}",
                  "--print-address", f"--config-file={HERE.parent / 'bus/private.conf'}"],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
+                preexec_fn=die_with_parent)
         if not self.process.stdout.readline():
             raise Failure("the bus did not start")
 
@@ -159,7 +169,8 @@ class World:
         env = dict(os.environ, LC_ALL="C.UTF-8", **more)
         with open(self.directory / f"{name}.log", "ab") as log:
             return subprocess.Popen([str(word) for word in argv], env=env, stdout=log,
-                                    stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+                                    stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                                    preexec_fn=die_with_parent)
 
     def wait(self, condition, timeout, what, every=0.01):
         end = time.monotonic() + timeout
