@@ -428,6 +428,28 @@ touch_unfinished(PdLedger *self, uint64_t log_id, uint32_t last, GError **error)
     return stmt != NULL && got == 0;
 }
 
+/* In the facts' own transaction, so that the fold comes about after a crash as well: no raw
+ * row tells of it. */
+static bool
+fall_behind(PdLedger *self, GError **error)
+{
+    if (self->is_behind) {
+        return true;
+    }
+    self->is_behind = true;
+    return pd_db_script(
+        self->db, "insert or replace into meta (key, value) values ('unfolded', 1)", error);
+}
+
+static bool
+catch_up(PdLedger *self, GError **error)
+{
+    const bool was_behind = self->is_behind;
+
+    self->is_behind = false;
+    return !was_behind || pd_db_script(self->db, "delete from meta where key = 'unfolded'", error);
+}
+
 bool
 pd_ledger_settle(
     PdLedger *self, uint64_t log_id, uint32_t first, uint32_t last, PdCause cause, GError **error)
@@ -451,7 +473,8 @@ pd_ledger_settle(
         }
     }
     log->changed = log->changed || added->len > 0;
-    return added->len == 0 || touch_unfinished(self, log_id, last, error);
+    return added->len == 0 ||
+           (fall_behind(self, error) && touch_unfinished(self, log_id, last, error));
 }
 
 bool
@@ -496,7 +519,7 @@ insert_anchor(PdLedger *self, uint64_t log_id, const PenAnchor *anchor, GError *
 bool
 pd_ledger_add_anchor(PdLedger *self, uint64_t log_id, const PenAnchor *anchor, GError **error)
 {
-    if (!insert_anchor(self, log_id, anchor, error)) {
+    if (!insert_anchor(self, log_id, anchor, error) || !fall_behind(self, error)) {
         return false;
     }
     g_autoptr(PdStmt) stmt =
@@ -563,7 +586,8 @@ pd_ledger_write_numbers(PdLedger *self, GError **error)
         }
         log->dirty = false;
     }
-    return pd_db_run(self->db,
+    return catch_up(self, error) &&
+           pd_db_run(self->db,
                      error,
                      "insert into meta (key, value) values ('folded_rowid', ?)"
                      " on conflict (key) do update set value = excluded.value",

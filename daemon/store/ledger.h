@@ -32,6 +32,7 @@ typedef struct {
     GPtrArray *replaced; /* owned; paths that go after the commit */
     bool must_scrub;     /* something was erased and may still be in free pages or the WAL */
     bool is_quiet;       /* what is unreadable is for the caller to say */
+    bool is_behind;      /* what was settled or anchored is on disk, what follows from it not yet */
     uint32_t n_loads;    /* sessions read back only to compare a duplicate, in this batch */
 } PdLedger;
 

@@ -118,6 +118,43 @@ load_tail(PdLedger *self, GError **error)
     return true;
 }
 
+/* Which sessions it was about is not remembered: those that can change, and the last ones,
+ * whose times may be better now. */
+static bool
+load_behind(PdLedger *self, GError **error)
+{
+    int64_t is_behind = 0;
+
+    if (!pd_db_get_int(
+            self->db, 0, &is_behind, error, "select value from meta where key = 'unfolded'")) {
+        return false;
+    }
+    self->is_behind = is_behind != 0;
+    if (!self->is_behind) {
+        return true;
+    }
+    g_autoptr(PdStmt) stmt =
+        pd_db_query(self->db,
+                    error,
+                    "select log_id, number from session where opened_seq in (select opened_seq"
+                    " from session where state in ('open', 'partial', 'closed-by')"
+                    " order by opened_seq desc limit 256) or opened_seq in (select opened_seq"
+                    " from session order by opened_seq desc limit 32)",
+                    "");
+    int got = 0;
+    while (stmt != NULL && (got = pd_db_step(self->db, stmt, error)) > 0) {
+        PdSessionFold *session = pd_ledger_get_session(self,
+                                                       (uint64_t)sqlite3_column_int64(stmt, 0),
+                                                       (uint32_t)sqlite3_column_int64(stmt, 1),
+                                                       error);
+        if (session == NULL) {
+            return false;
+        }
+        session->dirty = true;
+    }
+    return stmt != NULL && got == 0;
+}
+
 static bool
 load_next_rowid(PdLedger *self, GError **error)
 {
@@ -147,5 +184,5 @@ pd_ledger_reload(PdLedger *self, GError **error)
     g_hash_table_remove_all(self->sessions);
     g_hash_table_remove_all(self->logs);
     return load_next_rowid(self, error) && load_logs(self, error) && load_causes(self, error) &&
-           load_erased(self, error) && load_tail(self, error);
+           load_erased(self, error) && load_tail(self, error) && load_behind(self, error);
 }

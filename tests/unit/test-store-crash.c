@@ -146,6 +146,52 @@ test_killed(void)
     rig_expect_complete(rig, treatment);
 }
 
+static bool
+is_lossy(gpointer data)
+{
+    g_autoptr(PdSession) session = rig_get_number(data, LOG_ID, 1);
+
+    return g_str_equal(session->state, "lossy");
+}
+
+/* Nothing but the settling itself tells that the session has to be looked at again. */
+static void
+test_settled_then_killed(void)
+{
+    const TreatmentPlan short_plan = {
+        .log_id = LOG_ID, .seed = 12, .n_sessions = 2, .n_blocks = 10
+    };
+    g_autoptr(Rig) rig = rig_new();
+    g_autoptr(Treatment) treatment = treatment_new(&short_plan);
+    g_autoptr(GError) error = NULL;
+
+    for (uint32_t number = 1; number <= treatment->records->len; number++) {
+        if (number != 4) {
+            rig_append(rig, treatment, number);
+        }
+    }
+    rig_flush(rig);
+    rig_close(rig);
+    rig_sql(rig,
+            "create trigger no_fold before update on session begin"
+            " select raise(abort, 'no fold today'); end");
+    rig_open(rig);
+    g_test_expect_message("store", G_LOG_LEVEL_WARNING, "*no fold today*trying again*");
+    pd_store_settle(rig->store, LOG_ID, 4, 4, PD_CAUSE_HOLE_FLASH_ERROR);
+    (void)rig_try_flush(rig, &error);
+    g_assert_false(is_lossy(rig));
+    g_test_expect_message("store", G_LOG_LEVEL_WARNING, "*no fold today*trying again*");
+    rig_close(rig);
+    g_test_assert_expected_messages();
+    g_assert_cmpint(rig_sql_int(rig, "select count(*) from settled"), ==, 1);
+    rig_sql(rig, "drop trigger no_fold");
+    rig_open(rig);
+    g_assert_true(rig_wait(is_lossy, rig, 20000));
+    rig_close(rig);
+    g_assert_cmpint(rig_sql_int(rig, "select count(*) from meta where key = 'unfolded'"), ==, 0);
+    rig_open(rig);
+}
+
 /* The path of the one directory below the rig's whose name begins so; NULL when none. */
 static char *
 find_below(Rig *rig, const char *prefix)
@@ -377,6 +423,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/store/crash/killed", test_killed);
+    g_test_add_func("/store/crash/settled-then-killed", test_settled_then_killed);
     g_test_add_func("/store/crash/damaged-main", test_damaged_main);
     g_test_add_func("/store/crash/main-gone", test_main_gone);
     g_test_add_func("/store/crash/damaged-page", test_damaged_page);
