@@ -49,15 +49,29 @@ take_lock(PdHome *self, GError **error)
     return true;
 }
 
-static void
-sync_directory(const char *path)
+/* Some file systems cannot and need not sync a directory. */
+static bool
+sync_fd(int fd)
+{
+    int done = -1;
+
+    do {
+        done = fsync(fd);
+    } while (done != 0 && errno == EINTR);
+    return done == 0 || errno == EINVAL || errno == ENOTSUP || errno == EROFS;
+}
+
+static bool
+sync_directory(const char *path, GError **error)
 {
     const int fd = g_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-    if (fd >= 0) {
-        (void)fsync(fd);
-        close(fd);
+    if (fd < 0) {
+        return fail(error, path);
     }
+    const bool ok = sync_fd(fd) || fail(error, path);
+    close(fd);
+    return ok;
 }
 
 static bool
@@ -94,9 +108,7 @@ pd_home_enter(PdHome *self, const char *state, GError **error)
         return false;
     }
     drop_copy(self);
-    sync_directory(self->store);
-    sync_directory(self->state);
-    return true;
+    return sync_directory(self->store, error) && sync_directory(self->state, error);
 }
 
 void
@@ -132,9 +144,9 @@ move_aside(PdHome *self, GError **error)
     if (g_rename(self->store, path) != 0) {
         return fail(error, path);
     }
-    sync_directory(self->state);
     self->moved_to = g_steal_pointer(&path);
-    return make_directories(self, error);
+    return sync_directory(self->state, error) && make_directories(self, error) &&
+           sync_directory(self->state, error) && sync_directory(self->store, error);
 }
 
 static char *
@@ -209,7 +221,8 @@ try_open(PdHome *self, bool *damaged_out, GError **error)
         pd_db_script(db, "select 1 from meta, journal, session, raw limit 1", &local) &&
         (!is_suspect || check_pages(db, &local))) {
         g_unlink(suspect);
-        return g_steal_pointer(&db);
+        /* By now the WAL is there. SQLite syncs its name as well, but hears no error of it. */
+        return sync_directory(self->store, error) ? g_steal_pointer(&db) : NULL;
     }
     code = db != NULL ? pd_db_last_code(db) : code;
     *damaged_out = g_error_matches(local, PD_ERROR, PD_ERROR_STORE) && is_damage(code);
