@@ -21,7 +21,8 @@ XML = harness.HERE.parent.parent / "proto/dbus/org.pentel.xml"
 REFUSAL = r"org\.pentel\.Error\.\w+|org\.freedesktop\.DBus\.Error\.InvalidArgs"
 # What a caller without any right may hear.
 FOREIGN = r"org\.pentel\.Error\.NotAuthorized|org\.freedesktop\.DBus\.Error\.InvalidArgs"
-MEMORY_KIB = 24 * 1024  # beyond what it had when the pens were enrolled
+MEMORY_KIB = 96 * 1024  # beyond what it had when the pens were enrolled
+AGAIN_KIB = 16 * 1024
 DELAY_MS = 10000        # for another client meanwhile, on a busy machine
 N_CLIENTS = 1000
 
@@ -31,7 +32,7 @@ class Abuse:
         self.rig = rig
         self.copy = Path(shutil.copy(harness.HERE / "abuser.py", rig.directory / "abuser.py"))
         self.xml = shutil.copy(XML, rig.directory / "org.pentel.xml")
-        self.worst_ms = 0
+        self.worst_ms = self.grown = 0
         self.processes = []
 
     def start(self, kind, seed=1, n=1, user=None):
@@ -53,7 +54,10 @@ class Abuse:
         out, err = process.communicate()
         if process.returncode != 0 or not out:
             raise harness.Failure(f"{what}: exit {process.returncode}: {err[-400:]}")
-        return self.judge(what, json.loads(out), allowed)
+        said = json.loads(out)
+        print(f"{what}: grown by {self.grown} KiB, delays {self.worst_ms} ms for others, "
+              f"{said['worst_ms']} ms for them: {said['counts']}", flush=True)
+        return self.judge(what, said, allowed)
 
     def judge(self, what, said, allowed):
         for name, n in said["counts"].items():
@@ -83,7 +87,7 @@ class Abuse:
         self.rig.check_daemon()
         status = Path(f"/proc/{self.rig.daemon.process.pid}/status").read_text()
         grown = int(re.search(r"VmRSS:\s+(\d+)", status)[1]) - self.kib
-        self.grown = max(getattr(self, "grown", 0), grown)
+        self.grown = max(self.grown, grown)
         if grown > MEMORY_KIB:
             raise harness.Failure(f"penteld grew by {grown} KiB")
 
@@ -110,9 +114,14 @@ def run_abuse(rig, abuse):
     if not foreign.get("org.pentel.Error.NotAuthorized"):
         raise harness.Failure(f"another user was not refused: {foreign}")
     abuse.finish("vanish", abuse.start("vanish", 3, 200), 60, "vanished")
-    many = abuse.finish("thousand", abuse.start("thousand", 4, N_CLIENTS), 90, "reply")
-    if many["reply"] != 2 * N_CLIENTS:
-        raise harness.Failure(f"of {2 * N_CLIENTS} calls some were not answered: {many}")
+    for again in (False, True):
+        before = abuse.grown
+        many = abuse.finish("thousand", abuse.start("thousand", 4, N_CLIENTS), 90, "reply")
+        if many["reply"] != 2 * N_CLIENTS:
+            raise harness.Failure(f"of {2 * N_CLIENTS} calls some were not answered: {many}")
+        # What the first thousand took is used again for the second.
+        if again and abuse.grown - before > AGAIN_KIB:
+            raise harness.Failure(f"the second thousand took {abuse.grown - before} KiB more")
     holder.terminate()
     return said
 

@@ -12,7 +12,7 @@ from judge import Claims, check_all, check_claims
 from plan import ERRORS
 from world import NO_END, Absent, Failure, World
 
-SETTLE_S = 25
+SETTLE_S = 150  # a bluetoothd that is stuck is cured once in two minutes
 TREAT_S = 90
 LOOK_S = 0.08
 
