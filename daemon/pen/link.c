@@ -81,12 +81,17 @@ judge_step_error(const PdPen *pen, const GError *error)
 static void
 refuse(PdPen *pen, const PenFeature *feature, PenStatus status)
 {
+    const PdPen *owner =
+        pd_manager_find_log_owner(pen->manager, feature->log_id, pen->info->serial);
     char *why = NULL;
 
     if (status == PEN_STATUS_VERSION) {
         why = g_strdup_printf("the pen speaks version %u of the profile, this version knows %u",
                               feature->major,
                               (unsigned)PEN_PROFILE_MAJOR);
+    } else if (owner != NULL && strcmp(feature->serial, pen->info->serial) == 0) {
+        why = g_strdup_printf(
+            "the pen at %s claims the log of the pen %s", pen->info->address, owner->info->serial);
     } else {
         why = g_strdup_printf("the pen at %s says that its serial is %s, not %s",
                               pen->info->address,
@@ -95,6 +100,13 @@ refuse(PdPen *pen, const PenFeature *feature, PenStatus status)
     }
     g_warning("%s: %s", pen->info->serial, why);
     pd_pen_feed_because(pen, PEN_LINK_EV_REFUSE, why);
+}
+
+static bool
+is_same_pen(const PdPen *pen, const PenFeature *feature)
+{
+    return strcmp(feature->serial, pen->info->serial) == 0 &&
+           pd_manager_find_log_owner(pen->manager, feature->log_id, feature->serial) == NULL;
 }
 
 /* True when the Feature was taken over; else the pen was told off already. */
@@ -106,8 +118,7 @@ take_feature(PdPen *pen, GBytes *value)
     PenFeature feature = { 0 };
     const PenStatus status = pen_feature_decode(bytes, n_bytes, &feature);
 
-    if (status == PEN_STATUS_VERSION ||
-        (status == PEN_STATUS_OK && strcmp(feature.serial, pen->info->serial) != 0)) {
+    if (status == PEN_STATUS_VERSION || (status == PEN_STATUS_OK && !is_same_pen(pen, &feature))) {
         refuse(pen, &feature, status);
         return false;
     }

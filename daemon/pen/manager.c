@@ -38,6 +38,19 @@ pd_manager_find_by_address(PdPenManager *self, const char *address)
     return NULL;
 }
 
+PdPen *
+pd_manager_find_log_owner(PdPenManager *self, uint64_t log_id, const char *serial)
+{
+    for (guint i = 0; i < self->pens->len; i++) {
+        PdPen *pen = g_ptr_array_index(self->pens, i);
+
+        if (pen->info->log_id == log_id && strcmp(pen->info->serial, serial) != 0) {
+            return pen;
+        }
+    }
+    return NULL;
+}
+
 static PdPen *
 find_by_epoch(PdPenManager *self, uint64_t epoch)
 {

@@ -57,7 +57,7 @@ typedef struct {
     int pens, adapters, sessions, passes, capacity, mtu, rate;
     int disconnect_every, absent, reboot_every, slow_racp, absent_connect, att;
     int lose_bonds_after;
-    int pairing, linger, hostile_pen;
+    int pairing, linger, hostile_pen, deaf;
     double speed, drop, bad_crc, holes, overtake, repeat, debris;
     gboolean clock_jump, wait_for_bond, bonded, calm, reconnect, no_bluez, verbose;
 } Raw;
@@ -197,7 +197,8 @@ parse_raw(Raw *r, char ***argv, GError **error)
           0,
           G_OPTION_ARG_STRING,
           &r->hostile,
-          "length, crc, duplicate, oversize, endless, unknown-type, major or serial",
+          "length, crc, duplicate, oversize, endless, unknown-type, major, serial, turncoat, "
+          "log-id, far or logs",
           "HOW" },
         { "hostile-pen", 0, 0, G_OPTION_ARG_INT, &r->hostile_pen, "which pen, else the last", "N" },
         { "polkit", 0, 0, G_OPTION_ARG_STRING, &r->polkit, "yes, no, hang or absent", "ANSWER" },
@@ -244,9 +245,10 @@ static bool
 check_words(const Raw *r, SimOptions *self, GError **error)
 {
     static const char *const polkit_words[] = { "absent", "yes", "no", "hang", NULL };
-    static const char *const hostile_words[] = { "none",     "length",  "crc",          "duplicate",
-                                                 "oversize", "endless", "unknown-type", "major",
-                                                 "serial",   NULL };
+    static const char *const hostile_words[] = {
+        "none",  "length", "crc",      "duplicate", "oversize", "endless", "unknown-type",
+        "major", "serial", "turncoat", "log-id",    "far",      "logs",    NULL
+    };
     static const char *const unit_words[] = { "us", "32768", NULL };
     uint32_t polkit = 0;
     uint32_t hostile = 0;

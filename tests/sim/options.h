@@ -18,6 +18,10 @@ typedef enum {
     SIM_HOSTILE_UNKNOWN_TYPE, /* every seventh record has a body of a later version */
     SIM_HOSTILE_MAJOR,        /* Feature of major version 2 */
     SIM_HOSTILE_SERIAL,       /* Feature with the first pen's serial */
+    SIM_HOSTILE_TURNCOAT,     /* the same, but only once it was enrolled */
+    SIM_HOSTILE_LOG_ID,       /* the first pen's log id, its own serial */
+    SIM_HOSTILE_FAR,          /* a log that reaches up to the last number there is */
+    SIM_HOSTILE_LOGS,         /* a new log id at every link */
 } SimHostile;
 
 /* How the polkit stub answers (F9). */

@@ -336,6 +336,10 @@ draw_identity(SimPen *self, uint64_t seed)
 {
     SimRng rng = { .state = sim_rng_mix(seed) };
     self->log_id = sim_rng_next(&rng) | 1u;
+    if (self->hostile == SIM_HOSTILE_LOG_ID) {
+        SimRng first = { .state = sim_rng_mix(seed - self->index) };
+        self->log_id = sim_rng_next(&first) | 1u;
+    }
     self->boot = (uint32_t)sim_rng_range(&rng, 1, 20);
     const uint64_t bits = sim_rng_next(&rng);
     g_snprintf(self->serial, sizeof self->serial, "PT-%04u", self->index + 1u);

@@ -52,6 +52,7 @@ struct SimPen {
     uint32_t session; /* open one, 0 none */
     uint32_t cut_session;
     uint64_t truth_version;
+    uint32_t n_features; /* read so far */
 
     bool has_clock_set;
     uint64_t clock_set_tick;

@@ -126,7 +126,7 @@ sim_stream_head(SimPen *self, int64_t mono_us, bool now)
         .kind = PEN_BODY_HEAD,
         .head = {
             .oldest = self->memory.oldest,
-            .newest = self->memory.newest,
+            .newest = self->hostile == SIM_HOSTILE_FAR ? UINT32_MAX : self->memory.newest,
             .marked = self->memory.marked,
             .free_permille = sim_memory_get_free_permille(&self->memory),
             .overwritten_unmarked = self->memory.n_overwritten_unmarked,

@@ -15,9 +15,22 @@
 #define FLAG_UTC         0x02u
 #define CLOCK_READ_FLAGS 0x2Du
 
+#define ENROLLED_AFTER 2u /* reads of Feature, at most, that an enrolment takes */
+
+static bool
+borrows_serial(const SimPen *self)
+{
+    return self->hostile == SIM_HOSTILE_SERIAL ||
+           (self->hostile == SIM_HOSTILE_TURNCOAT && self->n_features > ENROLLED_AFTER);
+}
+
 GByteArray *
 sim_pen_read_feature(SimPen *self, int64_t mono_us)
 {
+    self->n_features++;
+    if (self->hostile == SIM_HOSTILE_LOGS) {
+        self->log_id = sim_rng_next(&self->rng) | 1u;
+    }
     const SimRange overwritten = sim_memory_get_last_overwritten(&self->memory);
     PenFeature feature = {
         .major = self->hostile == SIM_HOSTILE_MAJOR ? 2 : PEN_PROFILE_MAJOR,
@@ -37,7 +50,7 @@ sim_pen_read_feature(SimPen *self, int64_t mono_us)
         .tick_unit = self->options->tick_unit,
         .tick_now = sim_pen_now(self, mono_us),
     };
-    const char *serial = self->hostile == SIM_HOSTILE_SERIAL ? "PT-0001" : self->serial;
+    const char *serial = borrows_serial(self) ? "PT-0001" : self->serial;
     g_snprintf(feature.serial, sizeof feature.serial, "%s", serial);
     g_snprintf(feature.firmware, sizeof feature.firmware, "1.4.2");
     g_snprintf(feature.model, sizeof feature.model, "pensim");

@@ -1,0 +1,91 @@
+# SPDX-FileCopyrightText: The Pentel authors
+# SPDX-License-Identifier: MIT
+"""A pen that means harm, beside a good one: it makes penteld neither grow nor fill the
+disk, it passes for no other pen, and the good one's sessions equal the truth in time."""
+
+import re
+import sys
+import time
+from pathlib import Path
+
+import harness
+from compare import compare_all, settle
+from test_hostile import BAD, GOOD, is_done
+
+# kind: what the bad pen does beside it.
+KINDS = {
+    "endless": [], "oversize": [], "duplicate": [],
+    "turncoat": ["--disconnect-every=3000", "--absent-ms=50"],
+    "log-id": [],
+    "far": ["--disconnect-every=3000", "--absent-ms=50"],
+    "logs": ["--disconnect-every=2500", "--absent-ms=10"],
+}
+GROWN_KIB = 16 * 1024
+DISK_BYTES = 12 * 1024 * 1024
+AFTER_S = 8.0  # of harm, once the good pen has treated
+LATE_S = 40.0
+
+
+def memory_kib(rig):
+    status = Path(f"/proc/{rig.daemon.process.pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
+
+
+def disk_bytes(rig):
+    return sum(path.stat().st_size for path in rig.state.rglob("*") if path.is_file())
+
+
+def enroll_bad(rig, kind):
+    """Who claims another pen's log is refused, in words."""
+    if kind != "log-id":
+        rig.enroll(BAD)
+        return
+    done = rig.ctl("enroll", rig.truth()["pens"][1]["address"], timeout=90.0)
+    if done.returncode != harness.FAILED or GOOD not in done.stderr:
+        raise harness.Failure(f"another pen's log: exit {done.returncode}: {done.stderr!r}")
+
+
+def check_own(rig, kind):
+    """Every session of the good pen's is the good pen's, and no pen goes by two names."""
+    good = next(pen for pen in rig.truth()["pens"] if pen["serial"] == GOOD)
+    own = {session["id"] for session in good["sessions"]}
+    for session in rig.ctl_json("sessions"):
+        if session["pen"] == GOOD and session["id"] not in own:
+            raise harness.Failure(f"session {session['id']} was put down to {GOOD}")
+    serials = sorted(pen["serial"] for pen in rig.ctl_json("pens"))
+    if serials != ([GOOD] if kind == "log-id" else [GOOD, BAD]):
+        raise harness.Failure(f"pens are {serials}")
+
+
+def run_kind(kind):
+    with harness.Rig(f"hostile {kind}") as rig:
+        rig.start_sim("--pens=2", "--sessions=2", "--passes=2", "--pairing=-1",
+                      "--wait-for-bond", "--speed=4", f"--hostile={kind}", "--hostile-pen=2",
+                      *KINDS[kind])
+        rig.start_daemon()
+        rig.enroll(GOOD)
+        enroll_bad(rig, kind)
+        began_kib = memory_kib(rig)
+        rig.wait(lambda: is_done(rig, GOOD), 60.0, "the good pen to have treated", every=0.2)
+        treated = time.monotonic()
+        truth = rig.truth()
+        settle(rig, lambda: compare_all(rig, truth, [GOOD]), LATE_S, "the good pen suffers")
+        late_s = time.monotonic() - treated
+        while time.monotonic() < treated + AFTER_S:
+            time.sleep(0.2)
+        rig.check_daemon()
+        grown, used = memory_kib(rig) - began_kib, disk_bytes(rig)
+        if grown > GROWN_KIB or used > DISK_BYTES:
+            raise harness.Failure(f"grown by {grown} KiB, {used} bytes on disk")
+        check_own(rig, kind)
+        settle(rig, lambda: compare_all(rig, truth, [GOOD]), 10.0, "the good pen suffers later")
+        rig.stop_daemon()
+        return f"grown by {grown} KiB, {used // 1024} KiB on disk, good one {late_s:.1f} s late"
+
+
+def run():
+    return harness.in_parallel(sys.argv[1:] or list(KINDS), run_kind, n_workers=3)
+
+
+if __name__ == "__main__":
+    harness.main(run, 300)
