@@ -87,7 +87,7 @@ class Abuse:
         status = Path(f"/proc/{self.rig.daemon.process.pid}/status").read_text()
         grown = int(re.search(r"VmRSS:\s+(\d+)", status)[1]) - self.kib
         self.grown = max(self.grown, grown)
-        if grown > MEMORY_KIB:
+        if grown > MEMORY_KIB and not harness.is_sanitized():
             raise harness.Failure(f"penteld grew by {grown} KiB")
 
     def end(self):
