@@ -203,7 +203,12 @@ on_get_session(PdDbusLog1 *skeleton,
                const char *id,
                PdService *service)
 {
-    pd_service_request_begin(service, invocation, PD_SERVICE_ACTION_READ, do_get_session);
+    /* The uploader reads in the journal that a session changed, and here how it stands. */
+    pd_service_request_begin_either(service,
+                                    invocation,
+                                    PD_SERVICE_ACTION_READ,
+                                    PD_SERVICE_ACTION_READ_JOURNAL,
+                                    do_get_session);
     return TRUE;
 }
 

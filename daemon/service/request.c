@@ -28,9 +28,41 @@ pd_service_request_free(PdServiceRequest *self)
     g_clear_object(&self->cancellable);
     g_clear_pointer(&self->stream, pd_service_stream_unref);
     g_variant_unref(self->arguments);
+    g_clear_error(&self->denied);
     g_free(self->key);
     pd_service_unref(self->service);
     g_free(self);
+}
+
+static void on_authorised(GObject *source, GAsyncResult *result, gpointer user_data);
+
+static void
+authorise(PdServiceRequest *self, PdServiceAction action)
+{
+    pd_service_authority_check_async(self->service->authority,
+                                     g_dbus_method_invocation_get_sender(self->invocation),
+                                     action,
+                                     on_authorised,
+                                     self);
+}
+
+static void
+refuse(PdServiceRequest *request, const GError *error)
+{
+    g_autoptr(PdServiceRequest) self = request;
+
+    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
+        return;
+    }
+    if (g_error_matches(error, PD_ERROR, PD_ERROR_NOT_AUTHORIZED) &&
+        self->other != PD_SERVICE_ACTION_N && pd_service_request_is_open(self)) {
+        const PdServiceAction other = self->other;
+        self->other = PD_SERVICE_ACTION_N;
+        self->denied = g_error_copy(error);
+        authorise(g_steal_pointer(&self), other);
+        return;
+    }
+    pd_service_request_fail(self, self->denied != NULL ? self->denied : error);
 }
 
 static void
@@ -40,9 +72,7 @@ on_authorised(GObject *source, GAsyncResult *result, gpointer user_data)
     g_autoptr(GError) error = NULL;
 
     if (!pd_service_authority_check_finish(result, &self->uid, &error)) {
-        if (!g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
-            pd_service_request_fail(self, error);
-        }
+        refuse(g_steal_pointer(&self), error);
         return;
     }
     if (!pd_service_request_is_open(self)) {
@@ -53,10 +83,11 @@ on_authorised(GObject *source, GAsyncResult *result, gpointer user_data)
 }
 
 void
-pd_service_request_begin(PdService *service,
-                         GDBusMethodInvocation *invocation,
-                         PdServiceAction action,
-                         PdServiceBody body)
+pd_service_request_begin_either(PdService *service,
+                                GDBusMethodInvocation *invocation,
+                                PdServiceAction action,
+                                PdServiceAction other,
+                                PdServiceBody body)
 {
     PdServiceRequest *self = g_new0(PdServiceRequest, 1);
 
@@ -65,12 +96,18 @@ pd_service_request_begin(PdService *service,
     self->invocation = invocation;
     self->arguments = g_variant_ref(g_dbus_method_invocation_get_parameters(invocation));
     self->body = body;
+    self->other = other;
     self->uid = PD_SERVICE_NO_UID;
-    pd_service_authority_check_async(service->authority,
-                                     g_dbus_method_invocation_get_sender(invocation),
-                                     action,
-                                     on_authorised,
-                                     self);
+    authorise(self, action);
+}
+
+void
+pd_service_request_begin(PdService *service,
+                         GDBusMethodInvocation *invocation,
+                         PdServiceAction action,
+                         PdServiceBody body)
+{
+    pd_service_request_begin_either(service, invocation, action, PD_SERVICE_ACTION_N, body);
 }
 
 bool

@@ -21,7 +21,9 @@ struct PdServiceRequest {
     GDBusMethodInvocation *invocation; /* owned until answered, then NULL */
     GVariant *arguments;               /* ref */
     PdServiceBody body;
-    uint32_t uid; /* authenticated caller */
+    PdServiceAction other; /* that will do as well; PD_SERVICE_ACTION_N for none */
+    GError *denied;        /* owned; why the first action was refused, may be NULL */
+    uint32_t uid;          /* authenticated caller */
     char *key;    /* owned; what the call is about: session id or serial; may be NULL */
     GCancellable *cancellable; /* owned; of this call alone, may be NULL */
     guint watch_id;            /* of the caller's name, may be 0 */
@@ -37,6 +39,17 @@ void pd_service_request_begin(PdService *service,
                               GDBusMethodInvocation *invocation,
                               PdServiceAction action,
                               PdServiceBody body);
+
+/**
+ * As pd_service_request_begin(), but whoever may do @other may call it too.
+ *
+ * A refusal names @action, which is what a person would ask the administrator for.
+ */
+void pd_service_request_begin_either(PdService *service,
+                                     GDBusMethodInvocation *invocation,
+                                     PdServiceAction action,
+                                     PdServiceAction other,
+                                     PdServiceBody body);
 
 /** Give it up; one that was not answered is told that penteld is stopping. */
 void pd_service_request_free(PdServiceRequest *self);

@@ -141,7 +141,11 @@ on_stream_session(PdDbusLog1 *skeleton,
                   const char *format,
                   PdService *service)
 {
-    pd_service_request_begin(service, invocation, PD_SERVICE_ACTION_READ, do_stream_session);
+    /* The uploader carries records as they are. */
+    const PdServiceAction other =
+        g_str_equal(format, "raw") ? PD_SERVICE_ACTION_READ_JOURNAL : PD_SERVICE_ACTION_N;
+    pd_service_request_begin_either(
+        service, invocation, PD_SERVICE_ACTION_READ, other, do_stream_session);
     return TRUE;
 }
 

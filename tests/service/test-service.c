@@ -60,12 +60,17 @@ drop_connection(GDBusConnection *bus)
     g_object_unref(bus);
 }
 
+/* What the fixture's data says: the client is the uploader, who is nobody else. */
+static const char as_uploader[] = "uploader";
+
 static void
 set_up(Fixture *self, gconstpointer data)
 {
+    const bool is_uploader = data == as_uploader;
     const PdServiceConfig config = {
-        .authority = { .trusted_uids = { getuid(), PD_SERVICE_NO_UID },
-                       .sync_uid = PD_SERVICE_NO_UID },
+        .authority = { .trusted_uids = { is_uploader ? PD_SERVICE_NO_UID : getuid(),
+                                         PD_SERVICE_NO_UID },
+                       .sync_uid = is_uploader ? getuid() : PD_SERVICE_NO_UID },
     };
 
     self->dbus = g_test_dbus_new(G_TEST_DBUS_NONE);
@@ -597,6 +602,33 @@ test_enroll_left(Fixture *self, gconstpointer data)
 }
 
 /* Stopping answers who still waits and ends every pipe. */
+/* It reads the journal and, session by session, what the journal is about; nothing else. */
+static void
+test_uploader(Fixture *self, gconstpointer data)
+{
+    static const char denied[] = "NotAuthorized";
+    g_autofree char *id = record_session(self);
+    g_autofree char *by_id = g_strdup_printf("('%s',)", id);
+    g_autofree char *raw_arguments = g_strdup_printf("('%s', 'raw')", id);
+    g_autofree char *line_arguments = g_strdup_printf("('%s', 'jsonl')", id);
+    g_autofree char *annotation = g_strdup_printf("('%s', {'patient': <'x'>})", id);
+    g_autoptr(GVariant) session = ask(self, "Log1.GetSession", by_id);
+    g_autofree char *text = g_variant_print(session, FALSE);
+    g_autoptr(GString) raw = read_to_end(ask_fd(self, "Log1.StreamSession", raw_arguments));
+    g_autoptr(GString) journal = read_to_end(ask_fd(self, "Log1.ReadJournal", "(uint64 0,)"));
+
+    g_assert_nonnull(strstr(text, "'passes': <"));
+    g_assert_cmpuint(raw->len, >, 0);
+    g_assert_cmpuint(journal->len, >, 0);
+    /* The refusal names what a person would ask for, not the uploader's own action. */
+    expect_error(self, "Log1.StreamSession", line_arguments, denied, "org.pentel.read");
+    expect_error(self, "Log1.ListSessions", "(@a{sv} {}, '', uint32 1)", denied, "org.pentel.read");
+    expect_error(self, "Log1.FollowLive", "('',)", denied, "org.pentel.read");
+    expect_error(self, "Log1.Annotate", annotation, denied, "org.pentel.annotate");
+    expect_error(self, "Manager1.ListPens", "()", denied, "org.pentel.read");
+    expect_error(self, "Manager1.Health", "()", denied, "org.pentel.read");
+}
+
 static void
 test_stop(Fixture *self, gconstpointer data)
 {
@@ -643,5 +675,6 @@ main(int argc, char **argv)
     for (size_t i = 0; i < G_N_ELEMENTS(tests); i++) {
         g_test_add(tests[i].name, Fixture, NULL, set_up, tests[i].run, tear_down);
     }
+    g_test_add("/service/uploader", Fixture, as_uploader, set_up, test_uploader, tear_down);
     return g_test_run();
 }
