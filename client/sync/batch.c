@@ -1,0 +1,325 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT
+ *
+ * One trip to the sink: the sessions' states are asked for one after another, go over in a
+ * worker thread, and only then are the outcomes made durable here. Whatever is cut off in
+ * between is done again, which every sink must bear.
+ */
+#include "sync/batch.h"
+
+#include "lib/dict.h"
+#include "sync/backoff.h"
+#include "sync/fetch.h"
+
+typedef struct {
+    const SyncPending *pending; /* borrowed from the batch's list */
+    SyncFetched *fetched;       /* owned */
+    GArray *said;               /* owned */
+    SyncDelivery delivery;
+    SyncOutcome outcome; /* owned */
+    bool is_to_deliver;
+} Item;
+
+typedef struct {
+    const SyncWork *work; /* borrowed; outlives the batch by contract */
+    GPtrArray *due;       /* owned; SyncPending */
+    Item *items;          /* owned; due->len of them */
+    guint n_fetched;
+    SyncBatchReport report;
+    GError *open_error; /* owned; from the worker */
+} Batch;
+
+static void
+batch_free(gpointer data)
+{
+    Batch *self = data;
+
+    for (guint i = 0; i < self->due->len; i++) {
+        Item *item = &self->items[i];
+        sync_fetched_free(item->fetched);
+        g_clear_pointer(&item->said, g_array_unref);
+        sync_outcome_clear(&item->outcome);
+    }
+    g_free(self->items);
+    g_ptr_array_unref(self->due);
+    g_clear_error(&self->open_error);
+    g_free(self);
+}
+
+static void
+fail(GTask *task, SyncTrouble trouble, GError *error)
+{
+    Batch *self = g_task_get_task_data(task);
+
+    self->report.trouble = trouble;
+    g_task_return_error(task, error);
+}
+
+static SyncWait
+wait_of(SyncOutcomeKind kind)
+{
+    switch (kind) {
+    case SYNC_DELIVERED:
+        return SYNC_WAIT_QUEUED;
+    case SYNC_RETRY:
+        return SYNC_WAIT_BACKOFF;
+    case SYNC_SET_ASIDE:
+        return SYNC_WAIT_SET_ASIDE;
+    case SYNC_UNBOUND:
+        return SYNC_WAIT_UNBOUND;
+    }
+    return SYNC_WAIT_BACKOFF;
+}
+
+static SyncResult
+result_of(const Item *item, int64_t now_us)
+{
+    SyncResult result = { .pending = item->pending,
+                          .is_delivered = item->outcome.kind == SYNC_DELIVERED,
+                          .wait = wait_of(item->outcome.kind),
+                          .reason = item->outcome.reason,
+                          .note = item->outcome.note };
+
+    if (item->outcome.kind == SYNC_RETRY) {
+        const uint32_t wait_ms = sync_backoff_ms(item->pending->attempts + 1,
+                                                 SYNC_SESSION_BACKOFF_FIRST_MS,
+                                                 SYNC_SESSION_BACKOFF_MAX_MS,
+                                                 item->outcome.after_ms,
+                                                 g_random_int());
+        result.next_us = now_us + (int64_t)wait_ms * 1000;
+    }
+    return result;
+}
+
+static void
+report_item(Batch *self, const Item *item)
+{
+    switch (item->outcome.kind) {
+    case SYNC_DELIVERED:
+        self->report.n_delivered++;
+        return;
+    case SYNC_RETRY:
+        self->report.trouble = SYNC_TROUBLE_SINK;
+        self->report.after_ms = MAX(self->report.after_ms, item->outcome.after_ms);
+        return;
+    case SYNC_SET_ASIDE:
+        g_warning("session %s set aside: %s", item->pending->session, item->outcome.reason);
+        return;
+    case SYNC_UNBOUND:
+        return;
+    }
+}
+
+static const char *
+find_retry_reason(const Batch *self)
+{
+    for (guint i = 0; i < self->due->len; i++) {
+        if (self->items[i].outcome.kind == SYNC_RETRY) {
+            return self->items[i].outcome.reason;
+        }
+    }
+    return NULL;
+}
+
+static void
+remember(GTask *task)
+{
+    Batch *self = g_task_get_task_data(task);
+    g_autofree SyncResult *results = g_new0(SyncResult, self->due->len);
+    const int64_t now_us = g_get_real_time();
+    GError *error = NULL;
+
+    for (guint i = 0; i < self->due->len; i++) {
+        results[i] = result_of(&self->items[i], now_us);
+        report_item(self, &self->items[i]);
+    }
+    if (!sync_state_store(self->work->state, results, self->due->len, now_us, &error)) {
+        fail(task, SYNC_TROUBLE_STATE, error);
+        return;
+    }
+    self->report.n_tried = self->due->len;
+    if (self->report.trouble != SYNC_TROUBLE_NONE) {
+        const char *reason = find_retry_reason(self);
+        g_task_return_new_error(task,
+                                SYNC_ERROR,
+                                SYNC_ERROR_UNAVAILABLE,
+                                "%s",
+                                reason != NULL ? reason : "the sink gave no reason");
+        return;
+    }
+    g_task_return_boolean(task, TRUE);
+}
+
+static void
+work_in_thread(GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
+{
+    Batch *self = task_data;
+    const SyncWork *work = self->work;
+    g_autofree const SyncDelivery **deliveries = g_new0(const SyncDelivery *, self->due->len);
+    g_autofree SyncOutcome *outcomes = g_new0(SyncOutcome, self->due->len);
+    guint n = 0;
+
+    if (work->funcs->open(work->sink, cancellable, &self->open_error)) {
+        for (guint i = 0; i < self->due->len; i++) {
+            if (self->items[i].is_to_deliver) {
+                deliveries[n++] = &self->items[i].delivery;
+            }
+        }
+        work->funcs->deliver(work->sink, deliveries, n, outcomes, cancellable);
+        n = 0;
+        for (guint i = 0; i < self->due->len; i++) {
+            if (self->items[i].is_to_deliver) {
+                self->items[i].outcome = outcomes[n++];
+            }
+        }
+    }
+    g_task_return_boolean(task, TRUE);
+}
+
+static void
+on_worked(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(GTask) task = user_data;
+    Batch *self = g_task_get_task_data(task);
+
+    g_task_propagate_boolean(G_TASK(result), NULL);
+    if (self->open_error != NULL) {
+        fail(task, SYNC_TROUBLE_OPEN, g_steal_pointer(&self->open_error));
+        return;
+    }
+    remember(task);
+}
+
+static void
+go_over(GTask *task)
+{
+    Batch *self = g_task_get_task_data(task);
+    bool has_any = false;
+
+    for (guint i = 0; i < self->due->len; i++) {
+        has_any = has_any || self->items[i].is_to_deliver;
+    }
+    if (!has_any) {
+        remember(task);
+        g_object_unref(task);
+        return;
+    }
+    g_autoptr(GTask) worker = g_task_new(NULL, g_task_get_cancellable(task), on_worked, task);
+    g_task_set_source_tag(worker, go_over);
+    g_task_set_check_cancellable(worker, FALSE);
+    g_task_set_task_data(worker, self, NULL);
+    g_task_run_in_thread(worker, work_in_thread);
+}
+
+/* What can be decided without the sink. */
+static void
+judge(const Batch *self, Item *item)
+{
+    GVariant *state = item->fetched->state;
+
+    item->is_to_deliver = false;
+    if (state == NULL && !item->pending->may_be_erased) {
+        sync_outcome_set(&item->outcome,
+                         SYNC_SET_ASIDE,
+                         "penteld does not know this session any more; see: pentelctl doctor");
+    } else if (state != NULL && !self->work->setup->sends_unbound &&
+               cli_dict_get_text(state, "patient") == NULL) {
+        sync_outcome_set(&item->outcome,
+                         SYNC_UNBOUND,
+                         "no patient reference; give it: pentelctl annotate %.8s --patient REF",
+                         item->pending->session);
+    } else {
+        item->is_to_deliver = true;
+    }
+}
+
+static void
+fill_delivery(Item *item)
+{
+    const SyncPending *pending = item->pending;
+
+    item->delivery = (SyncDelivery){ .session = pending->session,
+                                     .state = item->fetched->state,
+                                     .is_erased = item->fetched->state == NULL,
+                                     .seq = pending->seq,
+                                     .wall_us = pending->wall_us,
+                                     .fold_wall_us = pending->fold_wall_us,
+                                     .n_settled = item->fetched->n_settled,
+                                     .said = item->said,
+                                     .note = pending->note,
+                                     .raw_fd = item->fetched->raw_fd,
+                                     .n_raw_bytes = item->fetched->n_raw_bytes };
+}
+
+static void fetch_next(GTask *task);
+
+static void
+on_fetched(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(GTask) task = user_data;
+    Batch *self = g_task_get_task_data(task);
+    Item *item = &self->items[self->n_fetched];
+    GError *error = NULL;
+
+    item->fetched = sync_fetch_finish(result, &error);
+    if (item->fetched == NULL) {
+        fail(task, SYNC_TROUBLE_PENTELD, error);
+        return;
+    }
+    item->said = sync_state_list_said(self->work->state, item->pending->session, &error);
+    if (item->said == NULL) {
+        fail(task, SYNC_TROUBLE_STATE, error);
+        return;
+    }
+    fill_delivery(item);
+    judge(self, item);
+    self->n_fetched++;
+    fetch_next(g_steal_pointer(&task));
+}
+
+/* Takes over @task. */
+static void
+fetch_next(GTask *task)
+{
+    const Batch *self = g_task_get_task_data(task);
+
+    if (self->n_fetched == self->due->len) {
+        go_over(task);
+        return;
+    }
+    sync_fetch_async(self->work->bus,
+                     self->items[self->n_fetched].pending->session,
+                     self->work->wants_raw,
+                     g_task_get_cancellable(task),
+                     on_fetched,
+                     task);
+}
+
+void
+sync_batch_run_async(const SyncWork *work,
+                     GPtrArray *due,
+                     GCancellable *cancellable,
+                     GAsyncReadyCallback callback,
+                     gpointer user_data)
+{
+    GTask *task = g_task_new(NULL, cancellable, callback, user_data);
+    Batch *self = g_new0(Batch, 1);
+
+    g_task_set_source_tag(task, sync_batch_run_async);
+    g_task_set_check_cancellable(task, FALSE);
+    *self = (Batch){ .work = work, .due = due, .items = g_new0(Item, due->len) };
+    for (guint i = 0; i < due->len; i++) {
+        self->items[i].pending = due->pdata[i];
+    }
+    g_task_set_task_data(task, self, batch_free);
+    fetch_next(task);
+}
+
+bool
+sync_batch_run_finish(GAsyncResult *result, SyncBatchReport *report_out, GError **error)
+{
+    const Batch *self = g_task_get_task_data(G_TASK(result));
+
+    *report_out = self->report;
+    return g_task_propagate_boolean(G_TASK(result), error);
+}
