@@ -33,6 +33,7 @@ struct SyncEngine {
     int64_t busy_since_us; /* monotonic */
     uint32_t n_failed;     /* rounds in vain, one after another */
     guint n_batch;         /* sessions of the next batch */
+    SyncTrouble trouble;   /* of the last round */
     bool is_working;
     bool is_again; /* poked meanwhile */
     bool is_stopped;
@@ -144,6 +145,7 @@ end_well(SyncEngine *self)
 
     self->n_failed = 0;
     self->n_total = 0;
+    self->trouble = SYNC_TROUBLE_NONE;
     note_error(self, NULL);
     if (self->config.is_once && !self->is_again) {
         self->is_working = false;
@@ -197,6 +199,7 @@ end_badly(SyncEngine *self, SyncTrouble trouble, uint32_t after_ms, const GError
         return;
     }
     self->n_failed++;
+    self->trouble = trouble;
     note_error(self, words);
     end_round(self,
               sync_backoff_ms(self->n_failed,
@@ -206,15 +209,35 @@ end_badly(SyncEngine *self, SyncTrouble trouble, uint32_t after_ms, const GError
                               g_random_int()));
 }
 
+typedef struct {
+    const SyncWork *work; /* borrowed; outlives the call */
+    SyncCursor cursor;    /* owned */
+    bool is_last;
+} Settling;
+
+static void
+settling_free(gpointer data)
+{
+    Settling *self = data;
+
+    sync_cursor_clear(&self->cursor);
+    g_free(self);
+}
+
 static void
 settle_in_thread(GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
 {
-    const SyncEngine *self = task_data;
-    const SyncWork *work = &self->config.work;
+    const Settling *settling = task_data;
+    const SyncWork *work = settling->work;
+    const SyncPosition position = { .store_id = settling->cursor.store_id,
+                                    .seq = settling->cursor.seq,
+                                    .hash = settling->cursor.hash,
+                                    .now_us = g_get_real_time(),
+                                    .is_last = settling->is_last };
     GError *error = NULL;
 
     if (!work->funcs->open(work->sink, cancellable, &error) ||
-        !work->funcs->settle(work->sink, g_get_real_time(), cancellable, &error)) {
+        !work->funcs->settle(work->sink, &position, cancellable, &error)) {
         g_task_return_error(task, error);
         return;
     }
@@ -248,10 +271,19 @@ settle(SyncEngine *self)
         end_well(self);
         return;
     }
+    g_autoptr(GError) error = NULL;
+    SyncCursor cursor = { 0 };
+    if (!sync_state_get_cursor(self->config.work.state, &cursor, &error)) {
+        end_badly(self, SYNC_TROUBLE_STATE, 0, error);
+        return;
+    }
     g_autoptr(GTask) task = g_task_new(NULL, self->cancellable, on_settled, self);
+    Settling *settling = g_new0(Settling, 1);
+    *settling =
+        (Settling){ .work = &self->config.work, .cursor = cursor, .is_last = self->config.is_once };
     g_task_set_source_tag(task, settle);
     g_task_set_check_cancellable(task, FALSE);
-    g_task_set_task_data(task, self, NULL);
+    g_task_set_task_data(task, settling, settling_free);
     self->busy_since_us = now_us;
     g_task_run_in_thread(task, settle_in_thread);
 }
@@ -405,6 +437,14 @@ sync_engine_set_head(SyncEngine *self, uint64_t head)
     self->head = head;
     /* A sink that fails is left alone until its time, whatever happens in the journal. */
     if (self->is_working || self->n_failed == 0) {
+        sync_engine_poke(self);
+    }
+}
+
+void
+sync_engine_set_present(SyncEngine *self)
+{
+    if (self->trouble == SYNC_TROUBLE_PENTELD || self->n_failed == 0) {
         sync_engine_poke(self);
     }
 }

@@ -46,6 +46,9 @@ void sync_engine_poke(SyncEngine *self);
 /** The journal grew to @head. */
 void sync_engine_set_head(SyncEngine *self, uint64_t head);
 
+/** penteld came (back): what failed for want of it is tried now. */
+void sync_engine_set_present(SyncEngine *self);
+
 /** Stop: no round begins any more, the one under way is cancelled and ends soon. */
 void sync_engine_stop(SyncEngine *self);
 

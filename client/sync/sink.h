@@ -73,6 +73,15 @@ typedef struct {
     SyncConfig *config;
 } SyncSetup;
 
+/* How far everything is delivered. Borrowed for the call. */
+typedef struct {
+    const char *store_id; /* of the journal */
+    uint64_t seq;         /* entries up to here are delivered or durably waiting */
+    GBytes *hash;         /* of that entry; NULL when the journal gives none */
+    int64_t now_us;       /* wall clock */
+    bool is_last;         /* the program ends after this (--once) */
+} SyncPosition;
+
 typedef struct SyncSink SyncSink; /* each kind has its own */
 
 typedef struct {
@@ -111,7 +120,10 @@ typedef struct {
      * All that was due is delivered, or some time went by (at least once in 10 min): a chance
      * to seal a file. May be NULL. Errors: are shown and tried again.
      */
-    bool (*settle)(SyncSink *self, int64_t now_us, GCancellable *cancellable, GError **error);
+    bool (*settle)(SyncSink *self,
+                   const SyncPosition *position,
+                   GCancellable *cancellable,
+                   GError **error);
 
     /** Let go of the connection; open may follow. */
     void (*close)(SyncSink *self);
