@@ -32,6 +32,10 @@ SIM_MAY = {
     "core/body.h", "core/crc32c.h", "core/feature.h", "core/record.h", "core/segment.h",
     "core/status.h", "core/wire.h",
 }
+# The clients: what both may use is in lib, and neither knows the other.
+CLIENT_MAY = {"lib": {"lib"}, "ctl": {"ctl", "lib"}, "sync": {"sync", "lib"}}
+# Who may speak a database's language.
+SQLITE_MAY = ("daemon/store", "client/sync/database.c")
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+["<]([^">]+)[">]', re.M)
 OWN_ENUMS = re.compile(r"\bcase\s+(?:PEN|PD|CTL|SIM)_\w+\s*:")
 
@@ -85,6 +89,10 @@ def layer_fault(file, included):
         return "include by the path below daemon/, not by .."
     if file.under("client") and (target or parts[0] == "daemon"):
         return "a client knows the bus and nothing of the daemon"
+    if file.under("client") and len(parts) > 1 and parts[0] in CLIENT_MAY:
+        part = file.name.split("/")[1]
+        if parts[0] not in CLIENT_MAY.get(part, set()):
+            return f"client/{part} may not include {parts[0]}"
     if file.under("tests/sim") and target and included not in SIM_MAY:
         return "the simulator may use core's encoder only"
     layer = file.name.split("/")[1] if file.under("daemon") and file.name.count("/") > 1 else None
@@ -105,11 +113,13 @@ def rule_layers(file):
 
 
 def rule_sqlite(file):
-    if not file.is_c or file.under("daemon/store") or not file.under("daemon", "client", "tests/sim"):
+    if not file.is_c or not file.under("daemon", "client", "tests/sim"):
         return
     for line, included in file.includes():
-        if included.startswith("sqlite3"):
-            yield line, "only daemon/store speaks SQLite"
+        if included.startswith("sqlite3") and not file.name.startswith(SQLITE_MAY):
+            yield line, "only daemon/store and client/sync/database.c speak SQLite"
+        if included.startswith("libpq") and not file.name.startswith("client/sync/pg"):
+            yield line, "only client/sync/pg*.c speak to PostgreSQL"
 
 
 def rule_stop_notify(file):
@@ -209,8 +219,9 @@ def rule_polkit(file):
         line = line_of(file.text, file.text.find(f'"{name}"'))
         owners = [a.text for a in action.findall("annotate")
                   if a.get("key") == "org.freedesktop.policykit.owner"]
-        if owners != ["unix-user:pentel"]:
-            yield line, f"{name} lacks the owner annotation unix-user:pentel"
+        owner = "unix-user:pentel-sync" if name.startswith("org.pentel.sync-") else "unix-user:pentel"
+        if owners != [owner]:
+            yield line, f"{name} lacks the owner annotation {owner}"
         defaults = [d.text for d in action.findall("defaults/*")]
         if len(defaults) != 3 or set(defaults) != {"no"}:
             yield line, f"{name} must be denied by default in all three cases"
