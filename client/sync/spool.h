@@ -1,0 +1,57 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <glib.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * A set of files that grow together in DIRECTORY/.open and one day appear, whole and under a
+ * final name, as a directory of their own. What was flushed survives a power cut; a torn end
+ * is cut off when the set is opened again. One thread.
+ *
+ * Errors of all: SYNC_ERROR_UNAVAILABLE, with the file's name.
+ */
+typedef struct SyncSpool SyncSpool;
+
+/** How a file is divided, to find its last whole part. */
+typedef enum {
+    SYNC_SPOOL_DELIMITED = 0, /* messages with their length in front: NAME.pb */
+    SYNC_SPOOL_LINES,         /* NAME.ndjson */
+} SyncSpoolForm;
+
+/** Open or begin the set. Owns: free with sync_spool_free(). */
+SyncSpool *sync_spool_open(const char *directory, GError **error);
+void sync_spool_free(SyncSpool *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SyncSpool, sync_spool_free)
+
+/**
+ * Append to the file @name (deliveries.pb, Procedure.ndjson), made when there is none.
+ *
+ * The form follows the ending: .pb or .ndjson. One part must be appended as a whole.
+ */
+bool sync_spool_append(
+    SyncSpool *self, const char *name, const void *bytes, gsize n_bytes, GError **error);
+
+/** Take back what was appended since the last flush. */
+void sync_spool_rewind(SyncSpool *self);
+
+/** Make durable what was appended. */
+bool sync_spool_flush(SyncSpool *self, GError **error);
+
+/** Bytes in all files. */
+uint64_t sync_spool_get_size(const SyncSpool *self);
+
+/** Day on which the set was begun, UTC, "2026-11-24". Owns: borrowed; NULL when it is empty. */
+const char *sync_spool_get_day(const SyncSpool *self);
+
+/**
+ * Seal: write anchor.json and SHA256SUMS beside the files and give the set its final name,
+ * DAY-NNN. The set is empty afterwards.
+ *
+ * @anchor: members of the anchor's JSON object, without the braces, ending without a comma;
+ * the hash of the set before is added. Nothing happens when the set is empty.
+ */
+bool sync_spool_seal(SyncSpool *self, const char *anchor, GError **error);
