@@ -6,15 +6,18 @@
 #include "sync/sink.h"
 
 #include "sync/directory.h"
+#include "sync/postgresql.h"
 
 #include <string.h>
 
 static const SyncSinkFuncs *const kinds[] = {
     &sync_directory_funcs,
+    &sync_postgresql_funcs,
 };
 
 static const char *const names[] = {
     "directory",
+    "postgresql",
     NULL,
 };
 

@@ -65,7 +65,7 @@ class Bench:
         for program in reversed(self.programs):
             self.end(program, signal.SIGKILL)
         if kind is not None:
-            for path in sorted(self.directory.glob("*.err")):
+            for path in sorted(self.directory.glob("[!b]*.err")):
                 print(f"--- {path.name}\n{path.read_text(errors='replace')[-3000:]}", flush=True)
         if os.environ.get("PENTEL_KEEP"):
             print(f"kept {self.directory}")

@@ -187,7 +187,8 @@ class Penteld:
             elif id not in self.sessions:
                 invocation.return_dbus_error("org.pentel.Error.NotFound", "no such session")
             else:
-                state = {key: variant(value) for key, value in self.sessions[id].items()}
+                state = {key: variant(value) for key, value in self.sessions[id].items()
+                         if not key.startswith("_")}
                 invocation.return_value(GLib.Variant("(a{sv})", (state,)))
 
     def _stream(self, id, invocation):
@@ -239,13 +240,27 @@ class Penteld:
                         "first": GLib.Variant("u", 1), "last": GLib.Variant("u", n_records)},
             "definition": "pass/1", "end_cause": "operator"}
         with self.lock:
-            kept = {k: self.sessions[id][k] for k in ("patient", "operator", "note", "zones")
+            kept = {k: self.sessions[id][k] for k in ("patient", "operator", "note", "_own", "_zone")
                     if id in self.sessions and k in self.sessions[id]}
             self.sessions[id] = {**session, **kept, **more}
+            self._set_zones(self.sessions[id])
             n_here = n_records - sum(b - a + 1 for a, b, _ in missing)
             self.raw[id] = [bytes([i % 251]) * 20 for i in range(n_here)]
         self._append(id, 10, field(1, state) + field(2, "pass/1") + field(3, b"\1" * 32), wall_us)
         return id
+
+    @staticmethod
+    def _set_zones(session):
+        """A pass has its own zone, else that of the session."""
+        own, whole = session.get("_own", {}), session.get("_zone")
+        passes = [{k: v for k, v in item.items() if k != "zone"} for item in session["passes"].unpack()]
+        for item in passes:
+            zone = own.get(item["index"]) or whole
+            item.update({"zone": zone} if zone else {})
+        session["passes"] = GLib.Variant("aa{sv}", [
+            {k: GLib.Variant("u", v) if k == "index" else variant(v) for k, v in item.items()}
+            for item in passes])
+        session["zones"] = GLib.Variant("as", sorted({z for z in [*own.values(), whole] if z}))
 
     def annotate(self, id, wall_us=None, **fields):
         """patient, operator, note, zone; "" takes back; with pass= the zone is of that pass."""
@@ -256,15 +271,13 @@ class Penteld:
                     session[key] = fields[key]
                 elif key in fields:
                     session.pop(key, None)
-            if "zone" in fields and "pass" not in fields:
-                session["zones"] = GLib.Variant("as", [fields["zone"]] if fields["zone"] else [])
-            if "pass" in fields:
-                passes = session["passes"].unpack()
-                passes[fields["pass"] - 1]["zone"] = fields["zone"]
-                session["passes"] = GLib.Variant("aa{sv}", [
-                    {k: (GLib.Variant("u", v) if k == "index" else GLib.Variant("a{sv}", {
-                        d: GLib.Variant("u", n) for d, n in v.items()}) if k == "depth_um"
-                        else variant(v)) for k, v in item.items()} for item in passes])
+            if "zone" in fields:
+                own = session.setdefault("_own", {})
+                if "pass" in fields:
+                    own[fields["pass"]] = fields["zone"]
+                else:
+                    session["_zone"] = fields["zone"]
+                self._set_zones(session)
         content = b"".join(field(ANNOTATION[key], value) for key, value in fields.items())
         return self._append(id, 11, content, wall_us)
 
@@ -287,5 +300,6 @@ class Penteld:
     def snapshot(self):
         """What it holds now: id to the session as a reader of a{sv} sees it."""
         with self.lock:
-            return {id: {key: variant(value).unpack() for key, value in session.items()}
+            return {id: {key: variant(value).unpack() for key, value in session.items()
+                         if not key.startswith("_")}
                     for id, session in self.sessions.items()}
