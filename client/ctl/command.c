@@ -289,6 +289,18 @@ static const CtlCommand commands[] = {
       "again where the erasure is known.",
       "pentelctl erase --patient 4711 --reason \"asked by letter\"",
       ctl_erase },
+    { "sync",
+      "[retry NAME [ENTRY]]",
+      0,
+      3,
+      CTL_WORD_ANY,
+      COMMON,
+      "what reached the clinic's records, and what waits",
+      "Shows for each sink that runs what was delivered last, what waits and why, the last "
+      "error and the next try. \"sync retry NAME\" tries now what waits there or was set aside: "
+      "all of it, or the session ENTRY. Sinks are set up as pentel-sync.conf(5) says.",
+      "pentelctl sync retry clinic 3f2a91c0",
+      ctl_sync },
     { "doctor",
       "",
       0,

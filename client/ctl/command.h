@@ -124,4 +124,5 @@ CtlExit ctl_verify(CtlRun *run);
 CtlExit ctl_backup(CtlRun *run);
 CtlExit ctl_hold(CtlRun *run);
 CtlExit ctl_erase(CtlRun *run);
+CtlExit ctl_sync(CtlRun *run);
 CtlExit ctl_doctor(CtlRun *run);

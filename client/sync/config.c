@@ -209,8 +209,8 @@ sync_config_dup_credential_path(
                          error,
                          group,
                          key,
-                         "there is no credential '%s'; add LoadCredential=%s:/etc/pentel/sync/... "
-                         "with: systemctl edit pentel-sync@",
+                         "there is no credential '%s'; put the secret into "
+                         "/etc/credstore/pentel-sync.NAME.%s, mode 0600",
                          name,
                          name);
         return NULL;

@@ -101,7 +101,7 @@ sync_instance_init(SyncInstance *self, const SyncOptions *options, GError **erro
     }
     self->funcs = read_kind(self->config, error);
     if (self->funcs == NULL || !read_permissions(self, error) ||
-        !sync_config_get_number(self->config, "sink", "poll_s", &poll_range, &poll_s, error)) {
+        !sync_config_get_number(self->config, "sink", "poll-s", &poll_range, &poll_s, error)) {
         return false;
     }
     self->gateway = dup_gateway(self->config, error);

@@ -2,11 +2,11 @@
 # SPDX-FileCopyrightText: The Pentel authors
 # SPDX-License-Identifier: MIT
 #
-# units.sh CHECK SOURCE UNIT: one check of what systemd, udev, polkit and the bus will read.
-# SOURCE is the top of the tree, UNIT the generated penteld.service. Exit 77: the tool that
-# would judge is not on this machine.
+# units.sh CHECK SOURCE UNIT SYNC: one check of what systemd, udev, polkit and the bus will
+# read. SOURCE is the top of the tree, UNIT the generated penteld.service, SYNC the generated
+# pentel-sync@.service. Exit 77: the tool that would judge is not on this machine.
 set -eu
-check=$1 source=$2 unit=$3
+check=$1 source=$2 unit=$3 sync=$4
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
@@ -14,9 +14,10 @@ need() {
     command -v "$1" >/dev/null || { echo "no $1 here"; exit 77; }
 }
 
-# penteld need not be installed to judge its unit.
+# The programs need not be installed to judge their units.
 runnable() {
     sed 's|^ExecStart=.*|ExecStart=/bin/true|' "$unit" > "$dir/penteld.service"
+    sed 's|^ExecStart=.*|ExecStart=/bin/true|' "$sync" > "$dir/pentel-sync@clinic.service"
 }
 
 must_fail() {
@@ -34,8 +35,9 @@ verify() {
     ! grep -F "$(basename "$1"):" <<< "$out"
 }
 
+# exposure UNIT TENTHS: no more than so much. What talks to a network is allowed 1.1.
 exposure() {
-    systemd-analyze security --offline=true --no-pager --threshold=3 "$1"
+    systemd-analyze security --offline=true --no-pager --threshold="$2" "$1"
 }
 
 # What is rated and not had must have its reason in the unit.
@@ -57,6 +59,7 @@ verify)
     need systemd-analyze
     runnable
     verify "$dir/penteld.service"
+    verify "$dir/pentel-sync@clinic.service"
     sed 's/^PrivateTmp=/PrivateTemp=/' "$dir/penteld.service" > "$dir/typo.service"
     must_fail verify "$dir/typo.service"
     printf '[Service]\nExecStart=/bin/true\n' > "$dir/bluetooth.service"
@@ -69,9 +72,12 @@ verify)
 exposure)
     need systemd-analyze
     runnable
-    exposure "$dir/penteld.service" | tail -n 1
+    exposure "$dir/penteld.service" 3 | tail -n 1
     grep -v '^\(CapabilityBoundingSet\|SystemCallFilter\|PrivateNetwork\)=' "$dir/penteld.service" > "$dir/open.service"
-    must_fail exposure "$dir/open.service"
+    must_fail exposure "$dir/open.service" 3
+    exposure "$dir/pentel-sync@clinic.service" 11 | tail -n 1
+    grep -v '^\(CapabilityBoundingSet\|SystemCallFilter\|PrivateUsers\)=' "$dir/pentel-sync@clinic.service" > "$dir/open@clinic.service"
+    must_fail exposure "$dir/open@clinic.service" 11
     ;;
 reasons)
     need systemd-analyze
@@ -91,18 +97,21 @@ udev)
 sysusers)
     need systemd-sysusers
     mkdir -p "$dir/etc"
-    systemd-sysusers --dry-run --root="$dir" "$source/systemd/pentel.sysusers.conf"
+    systemd-sysusers --dry-run --root="$dir" "$source/systemd/pentel.sysusers.conf" \
+        "$source/systemd/pentel-sync.sysusers.conf"
     ;;
 xml)
     need xmllint
     dtd=/usr/share/polkit-1/policyconfig-1.dtd
     if [ -f "$dtd" ]; then
-        xmllint --noout --nonet --dtdvalid "$dtd" "$source/systemd/org.pentel.policy"
+        xmllint --noout --nonet --dtdvalid "$dtd" "$source/systemd/org.pentel.policy" \
+            "$source/systemd/org.pentel.sync.policy"
         sed 's/allow_active>/allow_actve>/g' "$source/systemd/org.pentel.policy" > "$dir/bad.policy"
         must_fail xmllint --noout --nonet --dtdvalid "$dtd" "$dir/bad.policy"
     fi
     xmllint --noout --nonet "$source/systemd/org.pentel.policy" "$source/systemd/org.pentel.conf" \
-        "$source/systemd/pentel-lockdown.conf"
+        "$source/systemd/pentel-lockdown.conf" "$source/systemd/org.pentel.sync.policy" \
+        "$source/systemd/org.pentel.sync.conf"
     ;;
 bus)
     need dbus-daemon
@@ -127,6 +136,7 @@ bus)
     }
     bus "$source/systemd/org.pentel.conf"
     bus "$source/systemd/pentel-lockdown.conf"
+    bus "$source/systemd/org.pentel.sync.conf"
     sed 's/<allow own=/<alow own=/' "$source/systemd/org.pentel.conf" > "$dir/bad.conf"
     must_fail bus "$dir/bad.conf"
     ;;

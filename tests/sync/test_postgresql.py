@@ -4,7 +4,6 @@
 
 import random
 import signal
-import subprocess
 import threading
 import time
 
@@ -32,7 +31,7 @@ def setup(bench, n=6, name="pg", gateway="gw-1", user="gateway", more="", migrat
 
 def write_config(bench, name, gateway="gw-1", user="gateway", more="", port=pgserver.PORT,
                  database="clinic"):
-    bench.configure(name, f"[sink]\nkind=postgresql\ngateway={gateway}\npoll_s=1\n{more}\n"
+    bench.configure(name, f"[sink]\nkind=postgresql\ngateway={gateway}\npoll-s=1\n{more}\n"
                     f"[postgresql]\nconninfo={SERVER.conninfo(user, port, database)}\n")
 
 
@@ -167,11 +166,12 @@ def two_gateways(bench):
            for name, env in (("pg", bench.env), ("pg2", env2))]
     same("exit codes", [0, 0], [program.wait(60) for program in run])
     same("rows", "12", SERVER.value("select count(*) from pentel.session"))
+    tables = rows.fetch(SERVER)
     for id in fuller:
-        rows.compare_session(SERVER, id, {**other.snapshot()[id]})
+        rows.compare_session(tables, id, {**other.snapshot()[id]})
     for id in poorer:
         session = {**penteld.snapshot()[id], "operator": "late"}
-        rows.compare_session(SERVER, id, session)
+        rows.compare_session(tables, id, session)
     same("both recorded", [["12", "24"]], SERVER.sql(
         "select count(distinct session), count(*) from pentel.session_gateway"))
     same("notes", "12", SERVER.value("select count(*) from pentel.annotation where field = 'note' "
@@ -266,24 +266,35 @@ def refused_connection(bench):
 
 
 def killed(bench):
-    """SIGKILL of pentel-sync at any moment of a delivery."""
+    """SIGKILL of pentel-sync anywhere between asking penteld and the end."""
     penteld, ids = setup(bench, 40, more="raw=yes")
     rng = random.Random(5)
-    began = time.monotonic()
     bench.once("pg")
-    whole = time.monotonic() - began
+    state = {"left": 0}
+    reached = threading.Event()
+
+    def count(_id):
+        state["left"] -= 1
+        if state["left"] == 0:
+            reached.set()
+    penteld.on_get = count
     n_kills = 0
     for i in range(12):
-        for _ in range(10):
-            penteld.annotate(rng.choice(ids), note=f"n{i}")
-        penteld.add(rng.choice(ids), n_records=100 + i, passes=1 + i % 4)
+        changed = rng.sample(ids, 12)
+        for id in changed:
+            penteld.annotate(id, note=f"n{i}")
+            penteld.add(id, n_records=100 + i, passes=1 + i % 4)
+        reached.clear()
+        state["left"] = rng.randint(1, 12)
         program = bench.spawn("kill", *bench.argv("pg", "--once"))
-        time.sleep(rng.uniform(0.1, 1.1) * whole)
+        check(reached.wait(20), "it never asked for a session")
+        time.sleep(rng.uniform(0, 0.1))
         n_kills += program.poll() is None
         bench.end(program, signal.SIGKILL)
+    penteld.on_get = None
     bench.once("pg")
     rows.compare(SERVER, penteld)
-    check(n_kills >= 4, f"only {n_kills} of 12 were killed")
+    check(n_kills >= 6, f"only {n_kills} of 12 were killed")
     return f"{n_kills} kills"
 
 

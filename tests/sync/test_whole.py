@@ -21,7 +21,7 @@ def setup(bench, n=10, bound=True, name="out", more="", **fake):
         penteld.annotate(id, patient=f"P-{id[:4]}")
     path = bench.directory / "files"
     path.mkdir()
-    bench.configure(name, f"[sink]\nkind=directory\npoll_s=1\n{more}\n[directory]\npath={path}\n")
+    bench.configure(name, f"[sink]\nkind=directory\npoll-s=1\n{more}\n[directory]\npath={path}\n")
     return penteld, ids, path
 
 
