@@ -6,6 +6,7 @@ import random
 import signal
 import threading
 import time
+from pathlib import Path
 
 import bench as b
 import pgserver
@@ -318,6 +319,30 @@ def bouncer(bench):
         SERVER.stop_bouncer()
 
 
+def partitions(bench):
+    """The design for very many sessions: the same gateway, the same rows, partitioned tables."""
+    penteld, ids = setup(bench, 0)
+    script = Path(__file__).resolve().parent.parent.parent / "client/sync/man/postgresql-partitions.sql"
+    SERVER.sql(script.read_text())
+    ids = [penteld.add() for _ in range(80)]
+    for id in ids:
+        penteld.annotate(id, patient="P-1")
+    write_config(bench, "pg", more="raw=yes")
+    bench.once("pg")
+    rows.compare(SERVER, penteld)
+    penteld.add(ids[0], n_records=150, passes=3)
+    penteld.erase(ids[1])
+    bench.once("pg")
+    rows.compare(SERVER, penteld)
+    used = SERVER.value("select count(distinct tableoid) from pentel.session")
+    check(int(used) >= 6, f"only {used} of 8 partitions are used")
+    same("without a comment", "0", SERVER.value(
+        "select count(*) from pg_class c join pg_attribute a on a.attrelid = c.oid where "
+        "c.relnamespace = 'pentel'::regnamespace and c.relkind in ('r', 'p') and a.attnum > 0 and "
+        "not c.relispartition and col_description(c.oid, a.attnum) is null"))
+    check(int(SERVER.value("select count(*) from pentel.treatment")) == 79, "the view is wrong")
+
+
 def bad_input(bench):
     """One line that names file or sink, key and remedy, and an exit code of its own."""
     setup(bench, 1, migrate=False)
@@ -375,7 +400,8 @@ def password(bench):
 
 
 TESTS = [first_run, schema, views, corrections, erasure, two_gateways, refused_session, raw,
-         server_faults, refused_connection, killed, bouncer, bad_input, password]
+         server_faults, refused_connection, killed, bouncer, partitions,
+         bad_input, password]
 
 if __name__ == "__main__":
     if pgserver.find_binaries() is None:
