@@ -177,6 +177,16 @@ run_retry(SyncService *self, GDBusMethodInvocation *invocation, const char *sess
 }
 
 static void
+refuse(GDBusMethodInvocation *invocation, GError *error)
+{
+    g_autofree char *name = g_dbus_error_get_remote_error(error);
+
+    g_dbus_error_strip_remote_error(error);
+    g_dbus_method_invocation_return_dbus_error(
+        invocation, name != NULL ? name : "org.pentel.Error.Failed", error->message);
+}
+
+static void
 on_authorised(GObject *source, GAsyncResult *result, gpointer user_data)
 {
     Call *call = user_data;
@@ -185,7 +195,7 @@ on_authorised(GObject *source, GAsyncResult *result, gpointer user_data)
     if (sync_authority_check_finish(result, &error)) {
         call->run(call->service, call->invocation, call->session);
     } else {
-        g_dbus_method_invocation_return_gerror(call->invocation, error);
+        refuse(call->invocation, error);
     }
     g_free(call->session);
     g_free(call);

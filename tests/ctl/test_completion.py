@@ -63,7 +63,7 @@ def quiet():
 def manual():
     text = MAN.read_text()
     for verb in ("status", "pens", "enroll", "forget", "sessions", "show", "watch", "annotate",
-                 "export", "doctor"):
+                 "export", "sync", "doctor"):
         check(f"\n.SS {verb}" in text, f"the man page lacks {verb}")
     for code in range(8):
         check(f"\n.B {code}\n" in text, f"the man page lacks exit code {code}")

@@ -136,7 +136,7 @@ def helps():
     with bench:
         whole = bench.ok("--help")
         for verb in ("status", "pens", "enroll", "forget", "sessions", "show", "watch", "annotate",
-                     "export", "doctor"):
+                     "export", "sync", "doctor"):
             check(f"\n  {verb}" in whole, f"--help lacks {verb}")
             text = bench.ok(verb, "--help")
             check(text.startswith(f"Usage: pentelctl {verb}"), f"{verb} --help: {text[:60]}")

@@ -1,0 +1,103 @@
+# SPDX-FileCopyrightText: The Pentel authors
+# SPDX-License-Identifier: MIT
+"""pentelctl sync against running sinks."""
+
+import json
+import os
+import subprocess
+
+import jsonschema
+
+import bench as b
+from bench import check, same
+
+SCHEMA = json.loads((b.HERE.parent.parent / "client/ctl/schema/sync.json").read_text())
+NOBODY = 65534
+# Exit codes of pentelctl.
+USAGE, NO_PERMISSION, NOT_FOUND = 2, 4, 5
+
+
+def ctl(bench, *words, code=0, user=None):
+    program = b.CTL
+    if user is not None:
+        program = bench.directory / "pentelctl"
+        if not program.exists():
+            program.write_bytes(b.CTL.read_bytes())
+            program.chmod(0o755)
+    done = subprocess.run([str(program), "sync", *words], env=bench.env, capture_output=True, text=True,
+                          timeout=60, stdin=subprocess.DEVNULL, user=user, cwd="/")
+    if done.returncode != code:
+        raise b.Failure(f"{words}: exit {done.returncode}, not {code}: {done.stderr!r} {done.stdout!r}")
+    check(code == 0 or len(done.stderr.splitlines()) == 1, f"{words}: not one line: {done.stderr!r}")
+    return done.stdout if code == 0 else done.stderr
+
+
+def shown(bench):
+    out = json.loads(ctl(bench, "--json"))
+    jsonschema.validate(out, SCHEMA)
+    return out
+
+
+def start(bench):
+    penteld = bench.penteld()
+    ids = [penteld.add() for _ in range(4)]
+    penteld.annotate(ids[0], patient="P-1")
+    penteld.annotate(ids[1], patient="P-2")
+    gone = penteld.sessions.pop(ids[1])
+    for name in ("aside", "out"):
+        bench.configure(name, "[sink]\nkind=directory\npoll-s=1\n")
+        bench.service(name)
+    bench.wait(lambda: all(bench.try_status(n).get("set_aside") == 1 for n in ("aside", "out")), 30,
+               "both sinks")
+    return penteld, ids, gone
+
+
+def shows(bench):
+    penteld, ids, _ = start(bench)
+    out = shown(bench)
+    same("names", ["aside", "out"], [sink["name"] for sink in out])
+    same("numbers", [1, 0, 2, 1], [out[0][k] for k in ("delivered", "waiting", "unbound", "set_aside")])
+    same("last", ids[0], out[0]["last_delivered"])
+    text = ctl(bench)
+    for words in ("aside (directory)", "1 sessions", ids[0][:8], "2 without a patient reference",
+                  "1 set aside", f"{ids[1][:8]}", "does not know this session", "annotate"):
+        check(words in text, f"no {words!r} in {text}")
+    check(all(len(line) <= 80 for line in text.splitlines()), f"too wide: {text}")
+    penteld.stop()
+    bench.wait(lambda: "last_error" in bench.status("out"), 20, "an error")
+    text = ctl(bench)
+    check("penteld is not running" in " ".join(text.split()) and "next try" in text, f"no error: {text}")
+
+
+def retries(bench):
+    penteld, ids, gone = start(bench)
+    for words in (("retry",), ("again",), ("retry", "out", "x", "y")):
+        ctl(bench, *words, code=USAGE)
+    check("no sink of that name" in ctl(bench, "retry", "nowhere", code=NOT_FOUND), "no remedy")
+    check("no such session" in ctl(bench, "retry", "out", "00000000", code=NOT_FOUND), "no remedy")
+    penteld.sessions[ids[1]] = gone
+    same("output", "", ctl(bench, "retry", "out", ids[1][:8]))
+    bench.wait(lambda: bench.status("out")["set_aside"] == 0, 20, "the one")
+    same("the other sink", 1, bench.status("aside")["set_aside"])
+    same("retried", {"retried": 3}, json.loads(ctl(bench, "retry", "aside", "--json")))
+    bench.wait(lambda: bench.status("aside")["delivered"] == 2, 20, "the others")
+    check("does not wait" in ctl(bench, "retry", "out", ids[0], code=NOT_FOUND), "no remedy")
+
+
+def none(bench):
+    same("nothing runs", [], shown(bench))
+    check("systemctl enable --now pentel-sync@NAME" in ctl(bench), "no remedy")
+
+
+def denied(bench):
+    """Without polkit only root may ask."""
+    if os.getuid() != 0:
+        return "skipped: needs root"
+    start(bench)
+    ctl(bench, code=NO_PERMISSION, user=NOBODY)
+    ctl(bench, "retry", "out", code=NO_PERMISSION, user=NOBODY)
+    return None
+
+
+if __name__ == "__main__":
+    b.main([shows, retries, none, denied], 110)
