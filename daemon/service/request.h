@@ -24,7 +24,7 @@ struct PdServiceRequest {
     PdServiceAction other; /* that will do as well; PD_SERVICE_ACTION_N for none */
     GError *denied;        /* owned; why the first action was refused, may be NULL */
     uint32_t uid;          /* authenticated caller */
-    char *key;    /* owned; what the call is about: session id or serial; may be NULL */
+    char *key;             /* owned; what the call is about: session id or serial; may be NULL */
     GCancellable *cancellable; /* owned; of this call alone, may be NULL */
     guint watch_id;            /* of the caller's name, may be 0 */
     PdServiceStream *stream;   /* ref; may be NULL */

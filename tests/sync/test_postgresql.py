@@ -4,6 +4,7 @@
 
 import random
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -343,6 +344,19 @@ def partitions(bench):
     check(int(SERVER.value("select count(*) from pentel.treatment")) == 79, "the view is wrong")
 
 
+def thousand(bench):
+    """A thousand gateways, a connection each, forty at a time; every session heard by two."""
+    setup(bench, 0)
+    done = subprocess.run([str(b.BUILD / "tests/sync/many-gateways"), f"{bench.directory}/pg.conf",
+                           "1000", "4", "40"], env=bench.env, capture_output=True, text=True, timeout=150)
+    check(done.returncode == 0, f"{done.stdout} {done.stderr[-800:]}")
+    same("gateways, sessions, heard", [["1000", "2000", "4000", "2000", "2000"]], SERVER.sql(
+        "select (select count(*) from pentel.gateway), count(*), (select count(*) from "
+        "pentel.session_gateway), (select count(*) from pentel.pass where contact_ms = 150), "
+        "count(*) filter (where n_settled = 150) from pentel.session"))
+    return done.stdout.strip()
+
+
 def bad_input(bench):
     """One line that names file or sink, key and remedy, and an exit code of its own."""
     setup(bench, 1, migrate=False)
@@ -400,7 +414,7 @@ def password(bench):
 
 
 TESTS = [first_run, schema, views, corrections, erasure, two_gateways, refused_session, raw,
-         server_faults, refused_connection, killed, bouncer, partitions,
+         server_faults, refused_connection, killed, bouncer, partitions, thousand,
          bad_input, password]
 
 if __name__ == "__main__":

@@ -1,0 +1,70 @@
+# SPDX-FileCopyrightText: The Pentel authors
+# SPDX-License-Identifier: MIT
+"""A treatment by pensim, recorded by the real penteld, delivered as it ends."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bus"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import files  # noqa: E402
+import harness  # noqa: E402
+
+SYNC = harness.BUILD / "client/sync/pentel-sync"
+
+
+def last(path, id):
+    return files.read(path, with_open=True).get(id) if (path / ".open").exists() else None
+
+
+def run():
+    with harness.Rig("real") as rig:
+        rig.start_sim("--pens=1", "--pairing=-1", "--wait-for-bond", "--speed=20", "--sessions=2")
+        rig.start_daemon()
+        path = rig.directory / "files"
+        path.mkdir()
+        (rig.directory / "out.conf").write_text(
+            f"[sink]\nkind=directory\nraw=yes\n[directory]\npath={path}\n")
+        words = [str(SYNC), f"--config={rig.directory}/out.conf", f"--state-dir={rig.directory}/sync",
+                 "out"]
+        sync = rig._start("sync", *words)
+        rig.enroll(rig.truth()["pens"][0]["serial"] if rig.truth_file.exists() else "PT-0001")
+        rig.wait_done(120.0)
+        rig.wait(lambda: [s for s in rig.ctl_json("sessions") if s["state"] == "complete"][1:], 30.0,
+                 "two complete sessions")
+        sessions = rig.ctl_json("sessions")
+        rig.wait(lambda: rig.ctl_json("sync")[0]["unbound"] == len(sessions), 20.0, "unbound sessions")
+        began = time.monotonic()
+        for session in sessions:
+            rig.ctl_ok("annotate", session["id"], "--patient", "P-1", "--zone", "chin")
+        rig.wait(lambda: all(last(path, s["id"]) for s in sessions), 20.0, "both in the files")
+        took = time.monotonic() - began
+        # A restart of penteld in between, then a late word.
+        rig.stop_daemon()
+        rig.start_daemon()
+        rig.ctl_ok("annotate", sessions[0]["id"], "--note", "late")
+        rig.wait(lambda: (last(path, sessions[0]["id"]) or {}).get("note") == "late", 30.0, "the note")
+        if sync.stop(signal.SIGTERM) != 0:
+            raise harness.Failure("pentel-sync did not end in order")
+        done = subprocess.run([*words[:-1], "--once", "out"], env=rig.env, capture_output=True, text=True,
+                              timeout=60)
+        if done.returncode != 0 or "again" in done.stderr:
+            raise harness.Failure(f"--once: {done.returncode}: {done.stderr}")
+        files.check_chain(path)
+        found = files.read(path)
+        for session in sessions:
+            shown = rig.ctl_json("show", session["id"])
+            state = found[session["id"]]
+            if state["patient"] != "P-1" or len(state["passes"]) != len(shown["passes"]):
+                raise harness.Failure(f"differs: {state} {shown}")
+            if state["receipt"]["sha256"] != shown["receipt"]["sha256"]:
+                raise harness.Failure("another receipt")
+        print(f"ok: {len(sessions)} sessions, {took:.1f} s for both words and both files")
+    return 0
+
+
+if __name__ == "__main__":
+    harness.main(run, 160)
