@@ -1,0 +1,277 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT
+ *
+ * Parts of pentel-sync alone: back-off, messages in a pipe, entries, the state file.
+ */
+#include "lib/delimited.h"
+#include "sync/backoff.h"
+#include "sync/database.h"
+#include "sync/error.h"
+#include "sync/fetch.h"
+#include "sync/journal_entry.h"
+#include "sync/sink.h"
+#include "sync/state.h"
+
+#include <glib/gstdio.h>
+
+#include <string.h>
+
+#define HOUR_US ((int64_t)3600 * G_USEC_PER_SEC)
+
+static void
+test_backoff(void)
+{
+    uint32_t least = UINT32_MAX;
+    uint32_t most = 0;
+
+    for (uint32_t i = 0; i < 2048; i++) {
+        const uint32_t ms = sync_backoff_ms(3, 1000, 300000, 0, i);
+        least = MIN(least, ms);
+        most = MAX(most, ms);
+    }
+    g_assert_cmpuint(least, ==, 3000);
+    g_assert_cmpuint(most, >, 4900);
+    g_assert_cmpuint(most, <=, 5000);
+    g_assert_cmpuint(sync_backoff_ms(1000000, 1000, 300000, 0, 0), ==, 225000);
+    g_assert_cmpuint(sync_backoff_ms(0, 1000, 300000, 0, 0), ==, 750);
+    /* Asked for more: never less than that, and not without bound. */
+    g_assert_cmpuint(sync_backoff_ms(1, 1000, 300000, 60000, 7), >=, 60000);
+    g_assert_cmpuint(sync_backoff_ms(1, 1000, 300000, 60000, 1023), <, 61000);
+    g_assert_cmpuint(sync_backoff_ms(1, 1000, 300000, UINT32_MAX, 1), <, 400000);
+}
+
+static void
+test_delimited(void)
+{
+    static const size_t sizes[] = { 0, 1, 127, 128, 300, 16384, 70000 };
+    g_autoptr(GByteArray) whole = g_byte_array_new();
+
+    for (gsize i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        g_autofree uint8_t *bytes = g_malloc(sizes[i] + 1);
+        memset(bytes, (int)i, sizes[i] + 1);
+        cli_delimited_append_length(whole, sizes[i]);
+        g_byte_array_append(whole, bytes, (guint)sizes[i]);
+    }
+    for (guint step = 1; step < 9000; step = step * 3 + 1) {
+        CliDelimited parts;
+        const uint8_t *message = NULL;
+        size_t n_message = 0;
+        gsize n = 0;
+        cli_delimited_init(&parts);
+        for (guint at = 0; at < whole->len; at += step) {
+            cli_delimited_push(&parts, whole->data + at, MIN(step, whole->len - at));
+            while (cli_delimited_take(&parts, &message, &n_message) == CLI_DELIMITED_MESSAGE) {
+                g_assert_cmpuint(n_message, ==, sizes[n]);
+                g_assert_true(n_message == 0 || message[n_message - 1] == n);
+                n++;
+            }
+        }
+        g_assert_cmpuint(n, ==, G_N_ELEMENTS(sizes));
+        g_assert_true(cli_delimited_is_whole(&parts));
+        cli_delimited_clear(&parts);
+    }
+}
+
+static void
+test_delimited_bad(void)
+{
+    static const uint8_t bad[][6] = { { 0xff, 0xff, 0xff, 0xff, 0xff, 0x01 },
+                                      { 0x80, 0x80, 0x80, 0x80, 0x80, 0x00 },
+                                      { 0x81, 0x80, 0x80, 0x08, 0, 0 } };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(bad); i++) {
+        CliDelimited parts;
+        const uint8_t *message = NULL;
+        size_t n_message = 0;
+        cli_delimited_init(&parts);
+        cli_delimited_push(&parts, bad[i], sizeof bad[i]);
+        g_assert_cmpint(cli_delimited_take(&parts, &message, &n_message), ==, CLI_DELIMITED_BAD);
+        cli_delimited_clear(&parts);
+    }
+}
+
+/* Bytes of a stranger: an entry or nothing, never a crash. */
+static void
+test_entries(void)
+{
+    g_autoptr(GRand) rand = g_rand_new_with_seed(3);
+    guint n_good = 0;
+
+    for (guint i = 0; i < 20000; i++) {
+        uint8_t bytes[64];
+        for (gsize k = 0; k < sizeof bytes; k++) {
+            bytes[k] = (uint8_t)g_rand_int_range(rand, 0, 256);
+        }
+        bytes[0] = 0x08;
+        g_autoptr(SyncEntry) entry =
+            sync_entry_decode(bytes, (size_t)g_rand_int_range(rand, 0, sizeof bytes));
+        n_good += entry != NULL;
+    }
+    g_assert_cmpuint(n_good, >, 0);
+}
+
+static void
+test_settled(void)
+{
+    static const struct {
+        const char *state;
+        uint32_t n;
+    } rows[] = {
+        { "@a{sv} {}", 0 },
+        { "{'records': <{'first': <uint32 1>, 'last': <uint32 10>}>}", 10 },
+        { "{'records': <{'first': <uint32 5>, 'last': <uint32 4>}>}", 0 },
+        { "{'records': <{'first': <uint32 0>, 'last': <uint32 4294967295>}>}", 0 },
+        { "{'records': <{'first': <uint32 1>, 'last': <uint32 10>,"
+          " 'missing': <[(uint32 2, uint32 4, 'missing'), (uint32 9, uint32 9, 'x')]>}>}",
+          6 },
+        { "{'records': <{'first': <uint32 1>, 'last': <uint32 2>,"
+          " 'missing': <[(uint32 1, uint32 4294967295, 'x'), (uint32 9, uint32 1, 'x')]>}>}",
+          0 },
+        { "{'records': <'x'>}", 0 },
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GVariant) state = g_variant_ref_sink(g_variant_new_parsed(rows[i].state));
+        g_assert_cmpuint(sync_count_settled(state), ==, rows[i].n);
+    }
+}
+
+static void
+free_entry(gpointer data)
+{
+    sync_entry_free(data);
+}
+
+static void
+scan(SyncState *state, uint64_t seq, const char *session, const char *field, int64_t now_us)
+{
+    g_autoptr(GPtrArray) entries = g_ptr_array_new_with_free_func(free_entry);
+    SyncEntry *entry = g_new0(SyncEntry, 1);
+    GError *error = NULL;
+
+    entry->seq = seq;
+    entry->store_id = g_strdup("s");
+    entry->wall_us = (int64_t)seq * 1000;
+    entry->session = g_strdup(session);
+    entry->is_fold = field == NULL;
+    entry->fields[0] = g_strdup(field);
+    g_ptr_array_add(entries, entry);
+    g_assert_true(sync_state_scan(state, entries, now_us, &error));
+    g_assert_no_error(error);
+}
+
+static void
+settle(SyncState *state, const SyncPending *pending, bool is_delivered, int64_t next_us)
+{
+    const SyncResult result = { .pending = pending,
+                                .is_delivered = is_delivered,
+                                .wait = SYNC_WAIT_BACKOFF,
+                                .next_us = next_us,
+                                .reason = "r",
+                                .note = "n" };
+
+    g_assert_true(sync_state_store(state, &result, 1, 5, NULL));
+}
+
+static GPtrArray *
+list_due(SyncState *state, int64_t now_us, guint n)
+{
+    GPtrArray *due = sync_state_list_due(state, now_us, 10, NULL);
+
+    g_assert_nonnull(due);
+    g_assert_cmpuint(due->len, ==, n);
+    return due;
+}
+
+static void
+remove_state(const char *directory)
+{
+    static const char *const names[] = { "state.db", "state.db-wal", "state.db-shm", "lock" };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *path = g_build_filename(directory, names[i], NULL);
+        g_unlink(path);
+    }
+    g_rmdir(directory);
+}
+
+static void
+test_state(void)
+{
+    g_autofree char *directory = g_dir_make_tmp("pentel-state-XXXXXX", NULL);
+    SyncState *state = sync_state_open(directory, false, NULL);
+    const int64_t now_us = 100 * HOUR_US;
+
+    g_assert_nonnull(state);
+    scan(state, 1, "a", NULL, now_us);
+    scan(state, 2, "b", NULL, now_us + 1);
+    scan(state, 3, "a", "patient", now_us + 2);
+    g_autoptr(GPtrArray) first = list_due(state, now_us + 9, 2);
+    const SyncPending *a = first->pdata[0];
+    g_assert_cmpstr(a->session, ==, "a");
+    g_assert_cmpuint(a->seq, ==, 3);
+    g_assert_cmpint(a->wall_us, ==, 3000);
+    g_assert_cmpint(a->fold_wall_us, ==, 1000);
+    /* An entry that comes while it is delivered keeps it waiting, but the note stays. */
+    scan(state, 4, "a", "note", now_us + 3);
+    settle(state, a, true, 0);
+    g_autoptr(GPtrArray) second = list_due(state, now_us + 9, 2);
+    g_assert_cmpstr(((const SyncPending *)second->pdata[0])->note, ==, "n");
+    settle(state, second->pdata[0], true, 0);
+    /* One that failed is due later, and not for ever when the clock was wrong. */
+    settle(state, second->pdata[1], false, now_us + HOUR_US);
+    g_ptr_array_unref(list_due(state, now_us + 9, 0));
+    g_ptr_array_unref(list_due(state, now_us + HOUR_US, 1));
+    g_assert_true(sync_state_mend_clock(state, now_us, NULL));
+    g_ptr_array_unref(list_due(state, now_us, 0));
+    g_assert_true(sync_state_mend_clock(state, now_us - 50 * HOUR_US, NULL));
+    g_ptr_array_unref(list_due(state, now_us - 50 * HOUR_US, 1));
+    g_autoptr(GArray) said = sync_state_list_said(state, "a", NULL);
+    g_assert_cmpuint(said->len, ==, 2);
+    sync_state_close(state);
+    /* Another process is refused, a second run finds what the first left. */
+    state = sync_state_open(directory, false, NULL);
+    g_autoptr(GError) error = NULL;
+    g_assert_null(sync_state_open(directory, false, &error));
+    g_assert_error(error, SYNC_ERROR, SYNC_ERROR_STATE);
+    g_assert_true(sync_state_restart(state, "other", NULL));
+    g_ptr_array_unref(list_due(state, INT64_MAX, 0));
+    scan(state, 1, "a", NULL, now_us);
+    g_autoptr(GPtrArray) third = list_due(state, now_us, 1);
+    g_assert_cmpstr(((const SyncPending *)third->pdata[0])->note, ==, "n");
+    sync_state_close(state);
+    remove_state(directory);
+}
+
+static void
+test_newer_state(void)
+{
+    g_autofree char *directory = g_dir_make_tmp("pentel-state-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(directory, "state.db", NULL);
+    g_autoptr(GError) error = NULL;
+    bool is_damaged = false;
+
+    sync_state_close(sync_state_open(directory, false, NULL));
+    SyncDb *db = sync_db_open(path, false, &is_damaged, NULL);
+    g_assert_true(sync_db_script(db, "pragma user_version = 99", NULL));
+    sync_db_close(db);
+    g_assert_null(sync_state_open(directory, false, &error));
+    g_assert_error(error, SYNC_ERROR, SYNC_ERROR_STATE);
+    g_assert_nonnull(strstr(error->message, "later pentel-sync"));
+    g_assert_true(g_file_test(path, G_FILE_TEST_EXISTS));
+    remove_state(directory);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/sync/backoff", test_backoff);
+    g_test_add_func("/sync/delimited", test_delimited);
+    g_test_add_func("/sync/delimited-bad", test_delimited_bad);
+    g_test_add_func("/sync/entries", test_entries);
+    g_test_add_func("/sync/settled", test_settled);
+    g_test_add_func("/sync/state", test_state);
+    g_test_add_func("/sync/newer-state", test_newer_state);
+    return g_test_run();
+}
