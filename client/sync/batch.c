@@ -215,10 +215,10 @@ go_over(GTask *task)
 static void
 judge(const Batch *self, Item *item)
 {
-    GVariant *state = item->fetched->state;
+    GVariant *state = item->delivery.state;
 
     item->is_to_deliver = false;
-    if (state == NULL && !item->pending->may_be_erased) {
+    if (state == NULL && !item->delivery.is_erased) {
         sync_outcome_set(&item->outcome,
                          SYNC_SET_ASIDE,
                          "penteld does not know this session any more; see: pentelctl doctor");
@@ -237,10 +237,12 @@ static void
 fill_delivery(Item *item)
 {
     const SyncPending *pending = item->pending;
+    GVariant *state = item->fetched->state;
+    const bool is_erased = item->fetched->is_erased || (state == NULL && pending->may_be_erased);
 
     item->delivery = (SyncDelivery){ .session = pending->session,
-                                     .state = item->fetched->state,
-                                     .is_erased = item->fetched->state == NULL,
+                                     .state = state,
+                                     .is_erased = is_erased,
                                      .seq = pending->seq,
                                      .wall_us = pending->wall_us,
                                      .fold_wall_us = pending->fold_wall_us,

@@ -209,6 +209,14 @@ is_not_found(const GError *error)
     return name != NULL && strcmp(name, ERROR_NOT_FOUND) == 0;
 }
 
+static bool
+is_tombstone(GVariant *state)
+{
+    const char *word = cli_dict_get_text(state, "state");
+
+    return word != NULL && strcmp(word, "erased") == 0;
+}
+
 static void
 on_session(GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -226,7 +234,13 @@ on_session(GObject *source, GAsyncResult *result, gpointer user_data)
         return_fetched(task);
         return;
     }
-    self->fetched->state = g_variant_get_child_value(reply, 0);
+    g_autoptr(GVariant) state = g_variant_get_child_value(reply, 0);
+    if (is_tombstone(state)) {
+        self->fetched->is_erased = true;
+        return_fetched(task);
+        return;
+    }
+    self->fetched->state = g_steal_pointer(&state);
     self->fetched->n_settled = sync_count_settled(self->fetched->state);
     if (self->wants_raw) {
         ask_records(G_DBUS_CONNECTION(source), g_steal_pointer(&task));

@@ -10,6 +10,7 @@
 typedef struct {
     char *session;   /* owned */
     GVariant *state; /* owned; NULL when penteld does not know it (any more) */
+    bool is_erased;  /* penteld keeps a tombstone of it only; state is NULL */
     int raw_fd;      /* owned; -1 when not asked for */
     uint64_t n_raw_bytes;
     uint32_t n_settled;

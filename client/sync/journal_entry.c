@@ -32,28 +32,18 @@ read_annotation(SyncEntry *self, const Pentel__V1__Annotation *said)
     }
 }
 
+/* Of a kind that is not known here nothing is read, but its session is looked at again. */
 static void
 read_kind(SyncEntry *self, const Pentel__V1__JournalEntry *entry)
 {
-    self->may_be_erased = entry->erased;
-    switch (entry->kind_case) {
-    case PENTEL__V1__JOURNAL_ENTRY__KIND_SESSION_CHANGED:
+    self->is_erased = entry->erased;
+    if (entry->kind_case == PENTEL__V1__JOURNAL_ENTRY__KIND_SESSION_CHANGED) {
         self->is_fold = true;
-        return;
-    case PENTEL__V1__JOURNAL_ENTRY__KIND_ANNOTATION:
+    } else if (entry->kind_case == PENTEL__V1__JOURNAL_ENTRY__KIND_ANNOTATION) {
         read_annotation(self, entry->annotation);
-        return;
-    case PENTEL__V1__JOURNAL_ENTRY__KIND_CLOSED_BY:
+    } else if (entry->kind_case == PENTEL__V1__JOURNAL_ENTRY__KIND_CLOSED_BY) {
         self->fields[0] = g_strdup("closed");
-        return;
-    case PENTEL__V1__JOURNAL_ENTRY__KIND_PEN_ENROLLED:
-    case PENTEL__V1__JOURNAL_ENTRY__KIND_PEN_FORGOTTEN:
-        return;
-    case PENTEL__V1__JOURNAL_ENTRY__KIND__NOT_SET:
-    case _PENTEL__V1__JOURNAL_ENTRY__KIND__CASE_IS_INT_SIZE:
-        break;
     }
-    self->may_be_erased = true;
 }
 
 SyncEntry *

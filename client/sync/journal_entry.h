@@ -14,10 +14,10 @@ typedef struct {
     GBytes *hash;   /* owned; NULL when the journal gives none */
     int64_t wall_us;
     uint32_t uid;
-    char *session;      /* owned; "" when it is about none */
-    bool is_fold;       /* the session's numbers changed */
-    bool may_be_erased; /* its content was erased, or it is of a kind that is not known here */
-    char *fields[6];    /* owned; what was said, NULL-terminated: patient, zone, zone:2 ... */
+    char *session;   /* owned; "" when it is about none */
+    bool is_fold;    /* the session's numbers changed */
+    bool is_erased;  /* its content was erased */
+    char *fields[6]; /* owned; what was said, NULL-terminated: patient, zone, zone:2 ... */
 } SyncEntry;
 
 /** Decode a pentel.v1.JournalEntry; NULL when it is none. Owns: free with sync_entry_free(). */

@@ -114,7 +114,7 @@ scan_session(SyncState *self, const SyncEntry *entry, int64_t now_us, GError **e
                    (int64_t)entry->seq,
                    entry->wall_us,
                    entry->is_fold ? entry->wall_us : (int64_t)0,
-                   (int64_t)entry->may_be_erased),
+                   (int64_t)entry->is_erased),
                error) &&
            sync_db_run(
                self->db,

@@ -34,8 +34,8 @@ typedef struct {
     uint64_t seq;  /* newest entry about it that was scanned */
     int64_t wall_us;
     int64_t fold_wall_us;
-    int64_t since_us; /* our clock, when it began to wait */
-    bool may_be_erased;
+    int64_t since_us;   /* our clock, when it began to wait */
+    bool may_be_erased; /* an entry about it was erased */
     SyncWait wait;
     int64_t next_us;   /* our clock, next try; 0 when only a change or a person brings it back */
     uint32_t attempts; /* in vain since it last changed */

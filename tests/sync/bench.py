@@ -152,6 +152,14 @@ class Bench:
     def status(self, name):
         return self.call(name, "Status")[0]
 
+    def caught_up(self, name, penteld, timeout=60):
+        """Everything in the journal is delivered, and nothing is amiss."""
+        def is_well():
+            status = self.try_status(name)
+            return (status.get("scanned") == len(penteld.entries) and status["waiting"] == 0 and
+                    not status["working"] and "last_error" not in status)
+        self.wait(is_well, timeout, f"{name} to catch up")
+
     def try_status(self, name):
         try:
             return self.status(name)

@@ -283,7 +283,8 @@ class Penteld:
 
     def erase(self, id):
         with self.lock:
-            self.sessions.pop(id)
+            self.sessions[id] = {"id": id, "state": "erased",
+                                 "records": self.sessions[id].get("records", {})}
             self.raw.pop(id, None)
             for entry in self.entries:
                 if entry.session == id:
@@ -302,4 +303,4 @@ class Penteld:
         with self.lock:
             return {id: {key: variant(value).unpack() for key, value in session.items()
                          if not key.startswith("_")}
-                    for id, session in self.sessions.items()}
+                    for id, session in self.sessions.items() if session["state"] != "erased"}

@@ -227,7 +227,7 @@ def server_faults(bench):
     check("next_try_at" in bench.status("pg"), "no next try")
     SERVER.sql("drop trigger no_room on pentel.pass; drop function pentel.no_room()")
     bench.call("pg", "Retry", "s", "")
-    bench.wait(lambda: bench.status("pg")["waiting"] == 0, 30, "the rest")
+    bench.caught_up("pg", penteld)
     # The server dies in the middle of a transaction.
     SERVER.sql("create function pentel.slow() returns trigger language plpgsql as $$ begin "
                "perform pg_sleep(3); return new; end $$; create trigger slow before insert on "
@@ -241,14 +241,12 @@ def server_faults(bench):
     SERVER.start()
     SERVER.sql("drop trigger slow on pentel.pass; drop function pentel.slow()")
     bench.call("pg", "Retry", "s", "")
-    bench.wait(lambda: bench.status("pg")["waiting"] == 0 and "last_error" not in bench.status("pg"),
-               60, "the rest")
+    bench.caught_up("pg", penteld)
     rows.compare(SERVER, penteld)
     # Connections are ended by the administrator.
     SERVER.sql("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'gateway'")
     penteld.annotate(ids[3], note="after")
-    bench.wait(lambda: bench.status("pg")["waiting"] == 0 and "last_error" not in bench.status("pg"),
-               60, "the rest")
+    bench.caught_up("pg", penteld)
     same("exit", 0, bench.end(service))
     rows.compare(SERVER, penteld)
 

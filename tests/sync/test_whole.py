@@ -3,10 +3,13 @@
 """The whole path with the directory sink: journal, cursor, delivery, restarts, kills."""
 
 import os
+import pty
 import random
 import re
 import shutil
 import signal
+import socket
+import subprocess
 import time
 
 import bench as b
@@ -181,7 +184,7 @@ def changed_meanwhile(bench):
     bench.service("out")
     delivered(bench, "out", 1)
     bench.wait(lambda: state["n"] >= 2, 20, "the second delivery")
-    bench.wait(lambda: bench.status("out")["waiting"] == 0, 20, "nothing waiting")
+    bench.caught_up("out", penteld)
     files.compare(path, penteld, with_open=True)
 
 
@@ -242,7 +245,7 @@ def lost_medium(bench):
     path.rmdir()
     (bench.directory / "away").rename(path)
     bench.call("out", "Retry", "s", "")
-    bench.wait(lambda: bench.status("out")["waiting"] == 0, 20, "the rest")
+    bench.caught_up("out", penteld)
     same("exit", 0, bench.end(service))
     files.compare(path, penteld, with_open=True)
     # Another sink's directory is refused for good.
@@ -266,6 +269,50 @@ def raw(bench):
     penteld.annotate(ids[0], note="x")
     done = bench.once("out", code=b.WAITING)
     check("ended early" in done.stderr, f"not noticed: {done.stderr!r}")
+
+
+def systemd(bench):
+    """What systemd is told: readiness, watchdog, status, the end."""
+    setup(bench, 2)
+    path = bench.directory / "notify"
+    lines = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        manager.settimeout(10)
+
+        def expect(word):
+            while not any(line.startswith(word) for line in lines):
+                lines.extend(manager.recv(4096).decode().splitlines())
+            while not lines.pop(0).startswith(word):
+                pass
+        service = bench.service("out", env=dict(bench.env, NOTIFY_SOCKET=str(path), WATCHDOG_USEC="900000"))
+        expect("READY=1")
+        expect("STATUS=2 sessions delivered")
+        for _ in range(3):
+            expect("WATCHDOG=1")
+        service.send_signal(signal.SIGTERM)
+        expect("STOPPING=1")
+    same("exit", 0, service.wait(10))
+
+
+def progress(bench):
+    """A long first run on a terminal says how far it is; nowhere else."""
+    setup(bench, 500)
+    main, side = pty.openpty()
+    program = subprocess.Popen(bench.argv("out", "--once"), env=dict(bench.env, TERM="xterm"),
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=side)
+    os.close(side)
+    text = b""
+    try:
+        while chunk := os.read(main, 4096):
+            text += chunk
+    except OSError:
+        pass
+    os.close(main)
+    same("exit", 0, program.wait(30))
+    check(re.search(rb"\] \d+/500 sessions", text), f"no bar: {text!r}")
+    check(text.endswith(b"\r\x1b[K"), f"the bar is left behind: {text[-40:]!r}")
+    same("without a terminal", "", bench.once("out").stderr)
 
 
 def killed(bench):
@@ -293,7 +340,7 @@ def killed(bench):
 
 TESTS = [first_run, corrections, service, another_store, no_hash, cut_journal, unbound,
          unknown_session, changed_meanwhile, dry_run, one_at_a_time, damaged_state, lost_medium,
-         raw, killed]
+         raw, systemd, progress, killed]
 
 if __name__ == "__main__":
     b.main(TESTS, 170)
