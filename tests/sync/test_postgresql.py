@@ -117,6 +117,16 @@ def corrections(bench):
         f"select value from pentel.annotation where session = '{ids[1]}' and field = 'note'"))
 
 
+def nothing_left(id):
+    """Of an erased session, but that it was."""
+    row = SERVER.json(f"select * from pentel.session where session = '{id}'")[0]
+    kept = {key for key, value in row.items() if value is not None}
+    same("left of it", {"session", "n_settled", "gateway", "journal_at", "erased_at", "written_at"}, kept)
+    for table in ("annotation", "pass", "setting", "session_cartridge", "fault", "missing", "record"):
+        same(f"left in {table}", "0", SERVER.value(
+            f"select count(*) from pentel.{table} where session = '{id}'"))
+
+
 def erasure(bench):
     """A tombstone: nothing is left, and another gateway cannot bring it back."""
     penteld, ids = setup(bench, 3, more="raw=yes")
@@ -124,20 +134,14 @@ def erasure(bench):
     penteld.erase(ids[0])
     bench.once("pg")
     rows.compare(SERVER, penteld)
-    row = SERVER.json(f"select * from pentel.session where session = '{ids[0]}'")[0]
-    kept = {key for key, value in row.items() if value is not None}
-    same("left of it", {"session", "n_settled", "gateway", "journal_at", "erased_at", "written_at"}, kept)
-    for table in ("annotation", "pass", "setting", "session_cartridge", "fault", "missing", "record"):
-        same(f"left in {table}", "0", SERVER.value(
-            f"select count(*) from pentel.{table} where session = '{ids[0]}'"))
+    nothing_left(ids[0])
     other = bench.penteld(bench.start_bus("bus2"))
     other.add(ids[0], n_records=500)
     other.annotate(ids[0], patient="P-back")
     write_config(bench, "pg2", "gw-2", more="raw=yes")
     bench.once("pg2", env=dict(bench.env, DBUS_SYSTEM_BUS_ADDRESS=other.address))
     rows.compare(SERVER, penteld)
-    same("words of the erased", "0", SERVER.value(
-        f"select count(*) from pentel.annotation where session = '{ids[0]}'"))
+    nothing_left(ids[0])
     # An erasure of a session that the database has never seen leaves a tombstone too.
     new = penteld.add()
     penteld.erase(new)
