@@ -42,9 +42,10 @@ sync_delivery_to_message(const SyncDelivery *delivery, const char *gateway, cons
     g_autofree char *session = g_strdup(delivery->session);
     g_autofree char *from = g_strdup(gateway);
     g_autofree char *text = delivery->is_erased ? g_strdup("") : g_strdup(json);
-    Pentel__V1__Delivery message = PENTEL__V1__DELIVERY__INIT;
+    Pentel__V1__Delivery message;
     GByteArray *bytes = g_byte_array_new();
 
+    pentel__v1__delivery__init(&message);
     fill_said(delivery->said, said, pointers);
     message.session = session;
     message.gateway = from;
