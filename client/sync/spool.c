@@ -168,6 +168,17 @@ is_part(const char *name)
     return g_str_has_suffix(name, ".pb") || g_str_has_suffix(name, ".ndjson");
 }
 
+/* What a kill left of sealing is made anew then, and must not be sealed beside it. */
+static void
+remove_rest(const SyncSpool *self, const char *name)
+{
+    g_autofree char *path = g_build_filename(self->path, name, NULL);
+
+    if (strcmp(name, DAY_FILE) != 0) {
+        g_unlink(path);
+    }
+}
+
 static bool
 open_files(SyncSpool *self, GError **error)
 {
@@ -179,7 +190,9 @@ open_files(SyncSpool *self, GError **error)
         return fail(self->path, error);
     }
     while ((name = g_dir_read_name(dir)) != NULL) {
-        if (is_part(name) && open_file(self, name, error) == NULL) {
+        if (!is_part(name)) {
+            remove_rest(self, name);
+        } else if (open_file(self, name, error) == NULL) {
             return false;
         }
     }
