@@ -9,8 +9,13 @@ export PATH="/usr/sbin:/usr/bin:/sbin:/bin:$PATH" LC_ALL=C.UTF-8 DEBIAN_FRONTEND
 
 build_packages="gcc libc6-dev meson ninja-build pkg-config libglib2.0-dev libglib2.0-dev-bin
     libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libsqlite3-dev libsystemd-dev
-    libzstd-dev libjson-glib-dev libpq-dev dbus dbus-daemon python3 procps systemd"
-suite_packages="jq pgbouncer postgresql udev python3-gi python3-jsonschema python3-protobuf libxml2-utils tmux xz-utils"
+    libzstd-dev libjson-glib-dev libpq-dev libsoup-3.0-dev libgnutls28-dev glib-networking
+    dbus dbus-daemon python3 procps systemd"
+suite_packages="jq openssl pgbouncer postgresql udev umockdev python3-gi python3-jsonschema python3-protobuf
+    libxml2-utils tmux xz-utils"
+# The FHIR server of the tests: a Node.js that is there already may be newer than Debian's.
+command -v node > /dev/null || suite_packages+=" nodejs"
+command -v npm > /dev/null || suite_packages+=" npm"
 deep_packages="python3-bleak clang clang-format clang-tidy libclang-rt-dev"
 
 # install_packages NAME...: what is missing of them, and nothing when nothing is.

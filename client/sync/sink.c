@@ -6,6 +6,7 @@
 #include "sync/sink.h"
 
 #include "sync/directory.h"
+#include "sync/fhir.h"
 #include "sync/postgresql.h"
 
 #include <string.h>
@@ -13,11 +14,13 @@
 static const SyncSinkFuncs *const kinds[] = {
     &sync_directory_funcs,
     &sync_postgresql_funcs,
+    &sync_fhir_funcs,
 };
 
 static const char *const names[] = {
     "directory",
     "postgresql",
+    "fhir",
     NULL,
 };
 

@@ -1,0 +1,193 @@
+/* SPDX-FileCopyrightText: The Pentel authors
+ * SPDX-License-Identifier: MIT
+ *
+ * Decides what of a session is written: everything when this gateway's record is the best
+ * there is, else only what people said here and where it was heard; and what a failure means.
+ */
+#include "sync/fhir_deliver.h"
+
+#include "lib/dict.h"
+#include "sync/fhir_find.h"
+#include "sync/fhir_id.h"
+#include "sync/fhir_job.h"
+#include "sync/fhir_json.h"
+#include "sync/fhir_outcome.h"
+#include "sync/fhir_plan.h"
+
+#include <string.h>
+
+/* Enough to halve the largest Bundle that can be configured down to single entries. */
+#define ATTEMPTS 10
+
+/* Procedure.subject; NULL without an error when nobody said who the patient is. */
+static bool
+find_subject(FhirJob *job, JsonObject **subject_out, GError **error)
+{
+    const FhirSettings *settings = job->desk->settings;
+    const char *patient = cli_dict_get_text(job->delivery->state, "patient");
+
+    *subject_out = NULL;
+    if (patient == NULL) {
+        return true;
+    }
+    *subject_out =
+        settings->patient == FHIR_PATIENT_SEARCH
+            ? fhir_find_patient(
+                  job->desk->client, settings->patient_system, patient, job->cancellable, error)
+            : fhir_settings_subject(settings, patient);
+    if (*subject_out == NULL && settings->patient != FHIR_PATIENT_SEARCH) {
+        g_set_error_literal(error,
+                            FHIR_ERROR,
+                            FHIR_ERROR_REJECTED,
+                            "this session's patient reference cannot be the id of a Patient; "
+                            "correct it with: pentelctl annotate");
+    }
+    return *subject_out != NULL;
+}
+
+/* Another gateway has more: what people said here is added to its Procedure, and that this
+ * gateway heard it too. */
+static bool
+deliver_lesser(FhirJob *job, const FhirTold *told, bool is_newer, GError **error)
+{
+    g_autoptr(GPtrArray) writes = fhir_plan_writes_new();
+    g_autofree char *version = fhir_plan_version(job, job->theirs);
+
+    if (is_newer) {
+        FhirResource *procedure = fhir_resource_new(
+            "Procedure", job->delivery->session, fhir_job_unversioned(job->theirs));
+        fhir_told_write(told, procedure->json);
+        fhir_plan_add(writes, fhir_job_keep(job, procedure), version);
+    }
+    return fhir_plan_add_provenance(job, writes, error) && fhir_plan_write(job, writes, error) &&
+           fhir_job_verify(job, error);
+}
+
+static bool
+deliver_state(FhirJob *job, GError **error)
+{
+    const char *gateway = job->desk->mapping.gateway;
+    g_autoptr(JsonObject) subject = NULL;
+
+    if (job->theirs != NULL && fhir_map_is_erased(job->theirs)) {
+        g_set_error_literal(error,
+                            FHIR_ERROR,
+                            FHIR_ERROR_REJECTED,
+                            "the session was erased on the server and is not written again");
+        return false;
+    }
+    if (!find_subject(job, &subject, error)) {
+        return false;
+    }
+    g_autoptr(FhirTold) ours = fhir_told_of_delivery(job->delivery, gateway, subject);
+    g_autoptr(FhirTold) theirs = fhir_told_of_procedure(job->theirs);
+    FhirMerit our_merit = fhir_merit_of_delivery(job->delivery, gateway);
+    FhirMerit their_merit = fhir_merit_of_procedure(job->theirs);
+    const bool is_newer = fhir_told_merge(ours, theirs, gateway);
+    const bool is_best = fhir_merit_wins(&our_merit, &their_merit);
+    fhir_merit_clear(&our_merit);
+    fhir_merit_clear(&their_merit);
+
+    if (ours->subject == NULL) {
+        g_set_error_literal(error, FHIR_ERROR, FHIR_ERROR_UNBOUND, "no patient reference");
+        return false;
+    }
+    return is_best ? fhir_plan_deliver(job, ours, error)
+                   : deliver_lesser(job, ours, is_newer, error);
+}
+
+static bool
+deliver_erasure(FhirJob *job, GError **error)
+{
+    g_autoptr(GPtrArray) first = fhir_plan_writes_new();
+    g_autoptr(GPtrArray) zones = fhir_plan_writes_new();
+    g_autofree char *version = fhir_plan_version(job, job->theirs);
+
+    /* Passes of no zone have an Observation that needs no search. */
+    g_hash_table_add(job->known_zones, fhir_id_new(job->delivery->session, "zone", "", NULL));
+    if (job->theirs == NULL || !fhir_map_is_erased(job->theirs)) {
+        FhirResource *procedure =
+            fhir_map_erased_procedure(&job->desk->mapping, job->delivery->session);
+        fhir_plan_add(first, fhir_job_keep(job, procedure), version);
+    }
+    /* The tag first: it keeps the other gateways from writing zones again. */
+    return fhir_job_withdraw(job, NULL, NULL, zones, error) && fhir_plan_write(job, first, error) &&
+           fhir_plan_write(job, zones, error) && fhir_job_verify(job, error);
+}
+
+static void
+set_outcome(FhirDesk *desk, const SyncDelivery *delivery, SyncOutcome *outcome, GError *error)
+{
+    const char *patient =
+        delivery->state == NULL ? NULL : cli_dict_get_text(delivery->state, "patient");
+    g_autofree char *words = fhir_outcome_redact(error->message, patient);
+
+    if (g_error_matches(error, FHIR_ERROR, FHIR_ERROR_UNBOUND)) {
+        sync_outcome_set(outcome, SYNC_UNBOUND, "%s", words);
+    } else if (g_error_matches(error, FHIR_ERROR, FHIR_ERROR_REJECTED) ||
+               g_error_matches(error, FHIR_ERROR, FHIR_ERROR_TOO_LARGE)) {
+        sync_outcome_set(outcome, SYNC_SET_ASIDE, "%s", words);
+    } else if (g_error_matches(error, FHIR_ERROR, FHIR_ERROR_ACCESS)) {
+        sync_outcome_set(outcome,
+                         SYNC_RETRY,
+                         "%s; the credential must be allowed to write Procedure, Device, "
+                         "Observation and Provenance",
+                         words);
+    } else {
+        sync_outcome_set(outcome, SYNC_RETRY, "%s", words);
+        outcome->after_ms = fhir_client_get_retry_after_ms(desk->client);
+    }
+}
+
+/* True when another try may go better at once. */
+static bool
+may_try_again(FhirDesk *desk, const GError *error)
+{
+    if (g_error_matches(error, FHIR_ERROR, FHIR_ERROR_TOO_LARGE) && desk->n_entries_max > 1) {
+        desk->n_entries_max /= 2;
+        return true;
+    }
+    return g_error_matches(error, FHIR_ERROR, FHIR_ERROR_CONFLICT);
+}
+
+/* False when the outcome is set. */
+static bool
+try_once(FhirDesk *desk,
+         const SyncDelivery *delivery,
+         SyncOutcome *outcome,
+         GCancellable *cancellable,
+         bool is_last)
+{
+    FhirJob job = { 0 };
+    g_autoptr(GError) error = NULL;
+
+    fhir_job_init(&job, desk, delivery, cancellable);
+    const bool is_erasure = delivery->is_erased || delivery->state == NULL;
+    const bool is_good = fhir_job_look(&job, &error) &&
+                         (is_erasure ? deliver_erasure(&job, &error) : deliver_state(&job, &error));
+    g_free(outcome->note);
+    outcome->note = fhir_job_note(&job);
+    fhir_job_clear(&job);
+    if (is_good) {
+        sync_outcome_set(outcome, SYNC_DELIVERED, "%s", "");
+        return false;
+    }
+    /* What we believe of the server may be why it failed. */
+    g_hash_table_remove_all(desk->devices);
+    if (may_try_again(desk, error) && !is_last) {
+        return true;
+    }
+    set_outcome(desk, delivery, outcome, error);
+    return false;
+}
+
+void
+fhir_deliver(FhirDesk *desk,
+             const SyncDelivery *delivery,
+             SyncOutcome *outcome,
+             GCancellable *cancellable)
+{
+    for (int i = 1; try_once(desk, delivery, outcome, cancellable, i == ATTEMPTS); i++) {
+        continue;
+    }
+}
