@@ -1,0 +1,239 @@
+# SPDX-FileCopyrightText: The Pentel authors
+# SPDX-License-Identifier: MIT
+"""What arrives on a FHIR server is what penteld has, once, on servers of every kind; a later
+word changes the same resources; two gateways make one Procedure; erasure redacts."""
+
+import fhir_rig
+from fake import Penteld
+from fhir_rig import OK, WAITING, Failure, Gateway, check, observations_of, procedure_of
+
+
+def treat(penteld):
+    """Sessions of all kinds: zones, none, live, lossy, no time, a cartridge without an id."""
+    ids = [penteld.add(passes=3)]
+    penteld.annotate(ids[0], patient="4711", operator="N. N.", note="calm skin")
+    penteld.annotate(ids[0], zone="forehead", **{"pass": 1})
+    penteld.annotate(ids[0], zone="left cheek", **{"pass": 3})
+    ids.append(penteld.add(pen="PT-0002", passes=2, state="live", n_records=50))
+    penteld.annotate(ids[1], patient="4712 \u00e4")
+    ids.append(penteld.add(passes=1, state="lossy", missing=[(5, 9, "hole")]))
+    penteld.annotate(ids[2], patient="4713", note="line\none \"quoted\" \\ back")
+    ids.append(penteld.add(passes=0, started_at="", ended_at=""))
+    penteld.annotate(ids[3], patient="4714")
+    ids.append(penteld.add(passes=1, cartridges=[{"lot": "L-9"}]))
+    penteld.annotate(ids[4], patient="4715")
+    penteld.add()  # of nobody: waits
+    return ids
+
+
+def sessions_of(penteld):
+    sessions = list(penteld.snapshot().values())
+    for session in sessions:
+        for key in [k for k, v in session.items() if v == ""]:
+            del session[key]
+    return sessions
+
+
+def test_mode(rig, server, penteld, gateway, mode, transactions):
+    server.reset(mode=mode, transactions=transactions)
+    gateway.forget()
+    gateway.write()
+    gateway.once(expect=(OK, WAITING))
+    if "1 without a patient" not in gateway.said:
+        raise Failure(f"{mode}: {gateway.said}")
+    check(f"mode {mode}, transactions {transactions}", sessions_of(penteld), server)
+    n_writes = len(server.dump()["writes"])
+    gateway.forget()
+    gateway.once(expect=(OK, WAITING))
+    dump = check(f"mode {mode} again", sessions_of(penteld), server)
+    if len(dump["writes"]) != n_writes:
+        raise Failure(f"{mode}: the second delivery wrote {dump['writes'][n_writes:]}")
+    if mode == "put" and procedure_of(dump, penteld.first)["id"] != penteld.first:
+        raise Failure("the Procedure does not have the session's id")
+
+
+def test_corrections(server, penteld, gateway, mode):
+    """Late words, zones that change, and an end: the same resources, none left over."""
+    server.reset(mode=mode)
+    gateway.forget()
+    id = penteld.add(passes=2, state="open", n_records=60)
+    penteld.annotate(id, patient="5000")
+    gateway.once(expect=(OK, WAITING))
+    first = procedure_of(check(f"{mode} open", sessions_of(penteld), server), id)
+    penteld.annotate(id, zone="neck", **{"pass": 1})
+    penteld.annotate(id, zone="neck", **{"pass": 2})
+    penteld.annotate(id, operator="A", note="one")
+    gateway.once(expect=(OK, WAITING))
+    dump = check(f"{mode} zoned", sessions_of(penteld), server)
+    withdrawn = [o for o in observations_of(dump, id) if o["status"] == "entered-in-error"]
+    if len(withdrawn) != 1 or "component" in withdrawn[0]:
+        raise Failure(f"{mode}: the Observation without a zone: {withdrawn}")
+    penteld.annotate(id, zone="chin", **{"pass": 2})
+    penteld.annotate(id, note="", operator="B", patient="5001")
+    penteld.add(id, passes=2, n_records=120)
+    penteld.annotate(id, zone="neck", **{"pass": 1})
+    penteld.annotate(id, zone="chin", **{"pass": 2})
+    gateway.once(expect=(OK, WAITING))
+    last = procedure_of(check(f"{mode} over", sessions_of(penteld), server), id)
+    if last["id"] != first["id"] or last["status"] != "completed":
+        raise Failure(f"{mode}: {first['id']} became {last['id']} {last['status']}")
+    return id
+
+
+def test_erasure(server, penteld, gateway, id, mode):
+    other = Gateway(gateway.rig, server, gateway="room-2")
+    dump = server.dump()
+    was = len(observations_of(dump, id))
+    patient = penteld.snapshot()[id]["patient"]
+    penteld_copy = penteld.sessions[id]
+    penteld.erase(id)
+    gateway.once(expect=(OK, WAITING))
+    dump = server.dump()
+    procedure = procedure_of(dump, id)
+    for resource in [procedure, *observations_of(dump, id)]:
+        tags = [tag["code"] for tag in resource["meta"]["tag"]]
+        if resource["status"] != "entered-in-error" or "erased" not in tags or patient in str(resource):
+            raise Failure(f"{mode}: not redacted: {resource}")
+    if len(observations_of(dump, id)) != was or dump["faults"]:
+        raise Failure(f"{mode}: erasure: {dump['faults']}")
+    # Another gateway that still has it must not bring it back.
+    penteld.sessions[id] = penteld_copy
+    penteld.annotate(id, operator="Z")
+    other.once(expect=(OK, WAITING))
+    again = procedure_of(server.dump(), id)
+    if again != procedure or "erased on the server" not in other.said:
+        raise Failure(f"{mode}: an erased session came back: {again} {other.said}")
+    penteld.erase(id)
+
+
+def test_gateways(rig, server):
+    """Two rooms heard one pen: one Procedure, of the more complete, with both rooms' words."""
+    server.reset()
+    address = rig.env["DBUS_SYSTEM_BUS_ADDRESS"]
+    id = fhir_rig.new_id()
+    less, more = Penteld(address), Penteld(address)
+    for room, n in ((less, 40), (more, 100)):
+        room.add(id, n_records=n, passes=2)
+        room.annotate(id, patient="6000")
+    more.annotate(id, zone="nose", **{"pass": 1})
+    less.annotate(id, operator="from room 1", wall_us=more.clock_us + 3_600_000_000)
+    rooms = [(Gateway(rig, server, "two", "room-1"), less), (Gateway(rig, server, "two", "room-2"), more)]
+    for order in (rooms, rooms[::-1], rooms + rooms[:1]):
+        server.reset()
+        for gateway, penteld in order:
+            gateway.forget()
+            penteld.start()
+            gateway.once()
+            penteld.stop()
+        dump = server.dump()
+        wanted = more.snapshot()[id] | {"operator": "from room 1"}
+        lines = fhir_rig.compare([wanted], dump)
+        if lines:
+            raise Failure(f"two gateways, {[g.gateway for g, _ in order]}: {lines[:5]}")
+        heard = {r["agent"][0]["who"]["identifier"]["value"] for r in dump["resources"]
+                 if r["resourceType"] == "Provenance"}
+        if heard != {"room-1", "room-2"}:
+            raise Failure(f"heard by {heard}")
+
+
+def test_lost_update(server, penteld, gateway, mode, transactions):
+    """Another gateway writes between our read and our write: its record stays, our word is added."""
+    server.reset(mode=mode, transactions=transactions)
+    gateway.forget()
+    gateway.once(expect=(OK, WAITING))
+    penteld.annotate(penteld.first, note="told here")
+    server.plan({"kind": "meddle", "method": "POST" if transactions else "PUT"})
+    gateway.once(expect=(OK, WAITING))
+    dump = server.dump()
+    procedure = procedure_of(dump, penteld.first)
+    record = {e["url"]: e for e in procedure["extension"][0]["extension"]}
+    if dump["struck"] != 1 or record["gateway"]["valueString"] != "room-9" or \
+            record["settled"]["valueUnsignedInt"] != 1100 or procedure["note"][0]["text"] != "told here":
+        raise Failure(f"lost update in mode {mode}: {procedure}")
+
+
+def test_split(server, penteld, gateway):
+    """More entries than a bundle may have: begun, zones, then completed."""
+    server.reset()
+    gateway.forget()
+    id = penteld.add(passes=9)
+    for i in range(1, 10):
+        penteld.annotate(id, zone=f"zone {i}", **{"pass": i})
+    penteld.annotate(id, patient="7000")
+    gateway.write(max_entries=3)
+    gateway.once(expect=(OK, WAITING))
+    dump = check("split", sessions_of(penteld), server)
+    steps = [w.split() for w in dump["writes"] if id in w or w.startswith("Observation")]
+    of_it = [s for s in steps if s[0] == f"Procedure/{id}"]
+    if [s[1] for s in of_it] != ["in-progress", "completed"]:
+        raise Failure(f"split: {of_it}")
+    last_zone = max(i for i, s in enumerate(steps) if s[0].startswith("Observation") and
+                    any(o["id"] in s[0] for o in observations_of(dump, id)))
+    if steps.index(of_it[1]) < last_zone or steps.index(of_it[0]) > last_zone - 8:
+        raise Failure("split: the Procedure was completed before its zones")
+    gateway.write()
+
+
+def test_patient(server, penteld, gateway):
+    """Search and literal; what is not found is set aside with the reason and retried."""
+    server.reset()
+    server.seed({"resourceType": "Patient", "id": "pat-1",
+                 "identifier": [{"system": fhir_rig.SYSTEM, "value": "8000"}]})
+    gateway.forget()
+    gateway.write(patient=f"search {fhir_rig.SYSTEM}")
+    id = penteld.add(passes=1)
+    penteld.annotate(id, patient="8000")
+    gateway.once(expect=(OK, WAITING))
+    if procedure_of(server.dump(), id)["subject"] != {"reference": "Patient/pat-1"}:
+        raise Failure(f"search: {procedure_of(server.dump(), id)['subject']}")
+    if "no Patient has this session's patient reference" not in gateway.said or "4711" in gateway.said:
+        raise Failure(f"search: {gateway.said}")
+    gateway.forget()
+    gateway.write(patient="literal", test_data="yes")
+    penteld.annotate(id, patient="pat-1")
+    gateway.once(expect=(OK, WAITING))
+    procedure = procedure_of(server.dump(), id)
+    if procedure["subject"] != {"reference": "Patient/pat-1"} or \
+            procedure["meta"]["tag"][0]["code"] != "HTEST":
+        raise Failure(f"literal: {procedure}")
+    gateway.write()
+    penteld.annotate(id, patient="8000")
+
+
+def test_codes(rig, server, penteld, gateway):
+    server.reset()
+    gateway.forget()
+    codes = rig.directory / "codes"
+    codes.write_text("[zone]\nforehead=http://snomed.info/sct|52795006|Forehead structure\n"
+                     "[code]\nmicroneedling=urn:oid:1.2.3|MN|Needling;urn:oid:1.2.4|M2|Other\n")
+    gateway.write(code_map=codes)
+    gateway.once(expect=(OK, WAITING))
+    dump = check("codes", sessions_of(penteld), server)
+    procedure = procedure_of(dump, penteld.first)
+    if [c["code"] for c in procedure["code"]["coding"]] != ["microneedling", "MN", "M2"] or \
+            procedure["bodySite"][0]["coding"][0]["code"] != "52795006":
+        raise Failure(f"codes: {procedure['code']} {procedure['bodySite']}")
+    gateway.write()
+
+
+def run(rig, server):
+    penteld = Penteld(rig.env["DBUS_SYSTEM_BUS_ADDRESS"]).start()
+    penteld.first = treat(penteld)[0]
+    gateway = Gateway(rig, server)
+    for mode, transactions in (("put", True), ("put", False), ("conditional", True), ("search", True)):
+        test_mode(rig, server, penteld, gateway, mode, transactions)
+    test_lost_update(server, penteld, gateway, "put", True)
+    test_lost_update(server, penteld, gateway, "search", False)
+    test_split(server, penteld, gateway)
+    test_codes(rig, server, penteld, gateway)
+    for mode in ("put", "search"):
+        id = test_corrections(server, penteld, gateway, mode)
+        test_erasure(server, penteld, gateway, id, mode)
+    test_patient(server, penteld, gateway)
+    penteld.stop()
+    test_gateways(rig, server)
+    print("ok: every kind of server, corrections, erasure, two gateways")
+
+
+if __name__ == "__main__":
+    fhir_rig.main(run, 180)
