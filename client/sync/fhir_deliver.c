@@ -64,6 +64,38 @@ deliver_lesser(FhirJob *job, const FhirTold *told, bool is_newer, GError **error
 }
 
 static bool
+withdraw(FhirJob *job, bool is_erased, GError **error)
+{
+    g_autoptr(GPtrArray) first = fhir_plan_writes_new();
+    g_autoptr(GPtrArray) zones = fhir_plan_writes_new();
+    g_autofree char *version = fhir_plan_version(job, job->theirs);
+    FhirResource *procedure =
+        fhir_map_withdrawn_procedure(&job->desk->mapping, job->delivery->session, is_erased);
+
+    fhir_job_keep(job, procedure);
+    /* Who erased it first, and how it is tagged otherwise, stays. */
+    const bool is_done = job->theirs != NULL && fhir_map_is_erased(job->theirs);
+    if (!is_done && !fhir_job_is_same(job, procedure, job->theirs)) {
+        fhir_plan_add(first, procedure, version);
+    }
+    /* The Procedure first: its tag keeps the other gateways from writing zones again. */
+    return fhir_job_withdraw(job, NULL, NULL, is_erased, zones, error) &&
+           fhir_plan_write(job, first, error) && fhir_plan_write(job, zones, error) &&
+           fhir_job_verify(job, error);
+}
+
+/* Nobody knows the patient (any more): what the server has under a wrong one must not stay. */
+static bool
+take_back(FhirJob *job, GError **error)
+{
+    if (job->theirs != NULL && !withdraw(job, false, error)) {
+        return false;
+    }
+    g_set_error_literal(error, FHIR_ERROR, FHIR_ERROR_UNBOUND, "no patient reference");
+    return false;
+}
+
+static bool
 deliver_state(FhirJob *job, GError **error)
 {
     const char *gateway = job->desk->mapping.gateway;
@@ -89,8 +121,7 @@ deliver_state(FhirJob *job, GError **error)
     fhir_merit_clear(&their_merit);
 
     if (ours->subject == NULL) {
-        g_set_error_literal(error, FHIR_ERROR, FHIR_ERROR_UNBOUND, "no patient reference");
-        return false;
+        return take_back(job, error);
     }
     return is_best ? fhir_plan_deliver(job, ours, error)
                    : deliver_lesser(job, ours, is_newer, error);
@@ -99,20 +130,9 @@ deliver_state(FhirJob *job, GError **error)
 static bool
 deliver_erasure(FhirJob *job, GError **error)
 {
-    g_autoptr(GPtrArray) first = fhir_plan_writes_new();
-    g_autoptr(GPtrArray) zones = fhir_plan_writes_new();
-    g_autofree char *version = fhir_plan_version(job, job->theirs);
-
     /* Passes of no zone have an Observation that needs no search. */
     g_hash_table_add(job->known_zones, fhir_id_new(job->delivery->session, "zone", "", NULL));
-    if (job->theirs == NULL || !fhir_map_is_erased(job->theirs)) {
-        FhirResource *procedure =
-            fhir_map_erased_procedure(&job->desk->mapping, job->delivery->session);
-        fhir_plan_add(first, fhir_job_keep(job, procedure), version);
-    }
-    /* The tag first: it keeps the other gateways from writing zones again. */
-    return fhir_job_withdraw(job, NULL, NULL, zones, error) && fhir_plan_write(job, first, error) &&
-           fhir_plan_write(job, zones, error) && fhir_job_verify(job, error);
+    return withdraw(job, true, error);
 }
 
 static void

@@ -119,54 +119,6 @@ has_resource(const GPtrArray *resources, const char *id)
     return false;
 }
 
-static bool
-withdraw_one(FhirJob *self, const char *uuid, JsonObject *subject, GPtrArray *out, GError **error)
-{
-    g_autoptr(JsonObject) found = NULL;
-    JsonObject *has = g_hash_table_lookup(self->settled_zones, uuid);
-    const bool is_erased = subject == NULL;
-
-    if (has == NULL) {
-        if (!fhir_find(self->desk->client,
-                       self->ids,
-                       "Observation",
-                       uuid,
-                       &found,
-                       self->cancellable,
-                       error)) {
-            return false;
-        }
-        has = found;
-    }
-    if (has == NULL || fhir_map_is_erased(has)) {
-        return true;
-    }
-    const bool is_withdrawn =
-        g_strcmp0(fhir_json_find_text(has, "status"), "entered-in-error") == 0;
-    if (!is_withdrawn || is_erased) {
-        FhirResource *resource = fhir_map_withdrawn_zone(
-            &self->desk->mapping, self->delivery->session, uuid, subject, is_erased);
-        g_ptr_array_add(out, fhir_write_new(fhir_job_keep(self, resource), NULL));
-    }
-    return true;
-}
-
-bool
-fhir_job_withdraw(
-    FhirJob *self, const GPtrArray *zones, JsonObject *subject, GPtrArray *out, GError **error)
-{
-    GHashTableIter iter;
-    gpointer uuid = NULL;
-
-    g_hash_table_iter_init(&iter, self->known_zones);
-    while (g_hash_table_iter_next(&iter, &uuid, NULL)) {
-        if (!has_resource(zones, uuid) && !withdraw_one(self, uuid, subject, out, error)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* Without what a server adds by itself. */
 static JsonObject *
 strip(JsonObject *has)
@@ -200,6 +152,62 @@ fhir_job_is_same(FhirJob *self, const FhirResource *resource, JsonObject *has)
     json_node_take_object(ours, fhir_write_body(self->ids, resource));
     json_node_take_object(theirs, strip(has));
     return fhir_json_equal(ours, theirs);
+}
+
+static bool
+withdraw_one(FhirJob *self,
+             const char *uuid,
+             JsonObject *subject,
+             bool is_erased,
+             GPtrArray *out,
+             GError **error)
+{
+    g_autoptr(JsonObject) found = NULL;
+    JsonObject *has = g_hash_table_lookup(self->settled_zones, uuid);
+
+    if (has == NULL) {
+        if (!fhir_find(self->desk->client,
+                       self->ids,
+                       "Observation",
+                       uuid,
+                       &found,
+                       self->cancellable,
+                       error)) {
+            return false;
+        }
+        has = found;
+    }
+    if (has == NULL || fhir_map_is_erased(has)) {
+        return true;
+    }
+    FhirResource *resource = fhir_map_withdrawn_zone(
+        &self->desk->mapping, self->delivery->session, uuid, subject, is_erased);
+    fhir_job_keep(self, resource);
+    if (!fhir_job_is_same(self, resource, has)) {
+        g_ptr_array_add(out, fhir_write_new(resource, NULL));
+    }
+    return true;
+}
+
+bool
+fhir_job_withdraw(FhirJob *self,
+                  const GPtrArray *zones,
+                  JsonObject *subject,
+                  bool is_erased,
+                  GPtrArray *out,
+                  GError **error)
+{
+    GHashTableIter iter;
+    gpointer uuid = NULL;
+
+    g_hash_table_iter_init(&iter, self->known_zones);
+    while (g_hash_table_iter_next(&iter, &uuid, NULL)) {
+        if (!has_resource(zones, uuid) &&
+            !withdraw_one(self, uuid, subject, is_erased, out, error)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 JsonObject *

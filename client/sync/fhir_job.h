@@ -35,9 +35,13 @@ char *fhir_job_note(const FhirJob *self);
 const FhirResource *fhir_job_keep(FhirJob *self, FhirResource *resource);
 
 /** Observations that the server may have and @zones does not: withdrawn ones of them are added to
- * @out as FhirWrite. @subject: NULL when erased. Errors: as fhir_client_get(). */
-bool fhir_job_withdraw(
-    FhirJob *self, const GPtrArray *zones, JsonObject *subject, GPtrArray *out, GError **error);
+ * @out as FhirWrite. @subject: NULL masks it. Errors: as fhir_client_get(). */
+bool fhir_job_withdraw(FhirJob *self,
+                       const GPtrArray *zones,
+                       JsonObject *subject,
+                       bool is_erased,
+                       GPtrArray *out,
+                       GError **error);
 
 /** True when the server has @resource as it is to be. @has: what it has, or NULL. */
 bool fhir_job_is_same(FhirJob *self, const FhirResource *resource, JsonObject *has);

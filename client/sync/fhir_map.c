@@ -136,9 +136,9 @@ masked_reference(void)
 }
 
 FhirResource *
-fhir_map_erased_procedure(const FhirMapping *mapping, const char *session)
+fhir_map_withdrawn_procedure(const FhirMapping *mapping, const char *session, bool is_erased)
 {
-    JsonObject *json = fhir_map_begin(mapping, "Procedure", session, true);
+    JsonObject *json = fhir_map_begin(mapping, "Procedure", session, is_erased);
 
     fhir_json_append(json, "identifier", fhir_uuid_identifier_new(session));
     fhir_json_add_text(json, "status", "entered-in-error");

@@ -74,8 +74,11 @@ GPtrArray *fhir_map_zones(const FhirMapping *mapping,
 /** Where the record comes from; NULL while no receipt says what it is. Owns: the caller's. */
 FhirResource *fhir_map_provenance(const FhirMapping *mapping, const SyncDelivery *delivery);
 
-/** What is left of an erased session: that there was one. Owns: the caller's. */
-FhirResource *fhir_map_erased_procedure(const FhirMapping *mapping, const char *session);
+/** What is left of a session that was erased, or of which nobody knows the patient any more:
+ * that there was one. Owns: the caller's. */
+FhirResource *fhir_map_withdrawn_procedure(const FhirMapping *mapping,
+                                           const char *session,
+                                           bool is_erased);
 
 /** What an Observation that no longer holds becomes. @id: ours, or the server's. */
 FhirResource *fhir_map_withdrawn_zone(const FhirMapping *mapping,

@@ -101,7 +101,7 @@ add_zones(
             fhir_plan_add(writes, zone, NULL);
         }
     }
-    return fhir_job_withdraw(job, zones, subject, writes, error);
+    return fhir_job_withdraw(job, zones, subject, false, writes, error);
 }
 
 bool

@@ -503,7 +503,7 @@ test_nothing(Fixture *self, gconstpointer data)
 static void
 test_erased(Fixture *self, gconstpointer data)
 {
-    g_autoptr(FhirResource) procedure = fhir_map_erased_procedure(&self->mapping, SESSION);
+    g_autoptr(FhirResource) procedure = fhir_map_withdrawn_procedure(&self->mapping, SESSION, true);
     g_autoptr(FhirResource) zone =
         fhir_map_withdrawn_zone(&self->mapping, SESSION, SESSION, NULL, true);
     self->mapping.is_test = true;

@@ -136,6 +136,25 @@ def test_gateways(rig, server):
             raise Failure(f"heard by {heard}")
 
 
+def test_taken_back(server, penteld, gateway, mode):
+    """A patient that was wrong and is nobody's now: what was written under it is withdrawn,
+    and comes back under the right one."""
+    server.reset(mode=mode)
+    gateway.forget()
+    gateway.once(expect=(OK, WAITING))
+    penteld.annotate(penteld.first, patient="")
+    gateway.once(expect=(OK, WAITING))
+    dump = server.dump()
+    procedure = procedure_of(dump, penteld.first)
+    parts = [procedure, *observations_of(dump, penteld.first)]
+    if {part["status"] for part in parts} != {"entered-in-error"} or "4711" in str(parts) or \
+            len(parts) < 3 or "2 without a patient" not in gateway.said or dump["faults"]:
+        raise Failure(f"taken back in mode {mode}: {gateway.said} {parts}")
+    penteld.annotate(penteld.first, patient="4711")
+    gateway.once(expect=(OK, WAITING))
+    check(f"mode {mode}, given again", sessions_of(penteld), server)
+
+
 def test_lost_update(server, penteld, gateway, mode, transactions):
     """Another gateway writes between our read and our write: its record stays, our word is added."""
     server.reset(mode=mode, transactions=transactions)
@@ -222,6 +241,8 @@ def run(rig, server):
     gateway = Gateway(rig, server)
     for mode, transactions in (("put", True), ("put", False), ("conditional", True), ("search", True)):
         test_mode(rig, server, penteld, gateway, mode, transactions)
+    for mode in ("put", "search"):
+        test_taken_back(server, penteld, gateway, mode)
     test_lost_update(server, penteld, gateway, "put", True)
     test_lost_update(server, penteld, gateway, "search", False)
     test_split(server, penteld, gateway)
