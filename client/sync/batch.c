@@ -223,7 +223,7 @@ judge(const Batch *self, Item *item)
                          SYNC_SET_ASIDE,
                          "penteld does not know this session any more; see: pentelctl doctor");
     } else if (state != NULL && !self->work->setup->sends_unbound &&
-               cli_dict_get_text(state, "patient") == NULL) {
+               cli_dict_get_text(state, "patient") == NULL && item->pending->note == NULL) {
         sync_outcome_set(&item->outcome,
                          SYNC_UNBOUND,
                          "no patient reference; give it: pentelctl annotate %.8s --patient REF",
