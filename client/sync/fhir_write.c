@@ -66,13 +66,14 @@ rewrite_object(FhirIds *ids, JsonObject *object)
 {
     const char *reference = fhir_json_find_text(object, "reference");
     const char *known = reference == NULL ? NULL : g_hash_table_lookup(ids, reference);
-    g_autoptr(GList) members = json_object_get_members(object);
 
     if (known != NULL) {
         json_object_set_string_member(object, "reference", known);
     }
-    for (GList *item = members; item != NULL; item = item->next) {
-        rewrite_node(ids, json_object_get_member(object, item->data));
+    /* Only now: names of members do not outlive a change. */
+    g_autoptr(GList) values = json_object_get_values(object);
+    for (GList *item = values; item != NULL; item = item->next) {
+        rewrite_node(ids, item->data);
     }
 }
 

@@ -132,7 +132,8 @@ class Gateway:
         self.secrets = rig.directory / f"secrets-{name}-{gateway}"
         self.secrets.mkdir(exist_ok=True)
         self.config = rig.directory / f"{name}-{gateway}.conf"
-        self.env = dict(rig.env, CREDENTIALS_DIRECTORY=str(self.secrets), G_MESSAGES_DEBUG="all")
+        self.env = dict(rig.env, CREDENTIALS_DIRECTORY=str(self.secrets), G_MESSAGES_DEBUG="sync",
+                        G_DEBUG="fatal-criticals")
         self.forget()
         self.write()
 

@@ -51,7 +51,7 @@ def test_keys(gateway):
         gateway.write(**{key: value})
         refused(gateway, CONFIG, key, *words)
     gateway.write(auth="bearer")
-    refused(gateway, CONFIG, "credential", "fhir-token", "LoadCredential=")
+    refused(gateway, CONFIG, "credential", "fhir-token", "credstore")
     gateway.config.write_text(gateway.config.read_text().replace("kind=fhir", "kind=fhir\nunbound=send"))
     if "unbound" not in gateway.once(expect=CONFIG):
         raise Failure(f"unbound=send: {gateway.said}")
