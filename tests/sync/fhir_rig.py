@@ -49,7 +49,8 @@ def install():
         if stamp.exists() and stamp.read_text() == wanted:
             return
         done = subprocess.run(
-            ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier"],
+            ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier",
+             "--fetch-retry-mintimeout=2000", "--fetch-retry-maxtimeout=10000"],
             cwd=PLACE, capture_output=True, text=True, timeout=240)
         if done.returncode != 0:
             last = [line for line in done.stderr.splitlines() if line.strip()][:3]
