@@ -5,6 +5,11 @@
  * of btvirt -s. While it runs the controller is plugged in; when it ends it is not, and
  * stopped by a signal it is a radio that neither hears nor answers.
  *
+ * A controller of btvirt is heard once when it begins to advertise and once by each scan that
+ * begins, where a real one is heard many times a second. So advertising that the kernel has
+ * switched on is switched off and on again here at short intervals, which the kernel does not
+ * see.
+ *
  * relay SOCKET
  */
 #include <errno.h>
@@ -22,11 +27,27 @@
 #define CREATE_PRIMARY 0x00u
 #define PACKET_MAX     4096u
 
+#define COMMAND_PACKET    0x01u
+#define EVENT_PACKET      0x04u
+#define COMMAND_COMPLETE  0x0Eu
+#define LE_META           0x3Eu
+#define LE_CONNECTED      0x01u
+#define LE_CONNECTED_MORE 0x0Au
+#define RESET             0x0C03u
+#define ADVERTISE_ENABLE  0x200Au
+#define ADVERT_MS         500
+
 /* What has come from the stream and is no whole packet yet. */
 typedef struct {
     uint8_t bytes[2 * PACKET_MAX];
     size_t n_bytes;
 } Stream;
+
+typedef struct {
+    bool is_wanted;      /* what the kernel asked for last */
+    bool is_on;          /* and what came of it */
+    unsigned int n_ours; /* commands of ours that the controller has not answered yet */
+} Advertising;
 
 static bool
 write_all(int fd, const uint8_t *bytes, size_t n_bytes)
@@ -57,9 +78,70 @@ packet_length(const uint8_t *bytes, size_t n_bytes)
     return 0;
 }
 
+static bool
+switch_advertising(Advertising *advertising, int air, bool is_on)
+{
+    const uint8_t packet[] = {
+        COMMAND_PACKET, ADVERTISE_ENABLE & 0xFFu, ADVERTISE_ENABLE >> 8, 1, is_on ? 1 : 0
+    };
+    advertising->n_ours++;
+    return write_all(air, packet, sizeof packet);
+}
+
+/* Off and on, in one go as others see it. */
+static bool
+be_heard(Advertising *advertising, int air)
+{
+    if (!advertising->is_on || !advertising->is_wanted || advertising->n_ours > 0) {
+        return true;
+    }
+    return switch_advertising(advertising, air, false) &&
+           switch_advertising(advertising, air, true);
+}
+
+static void
+look_at_command(Advertising *advertising, const uint8_t *packet, size_t n_bytes)
+{
+    if (n_bytes < 4 || packet[0] != COMMAND_PACKET) {
+        return;
+    }
+    const unsigned int opcode = packet[1] | (unsigned int)packet[2] << 8;
+    if (opcode == ADVERTISE_ENABLE && n_bytes >= 5) {
+        advertising->is_wanted = packet[4] != 0;
+    } else if (opcode == RESET) {
+        advertising->is_wanted = false;
+        advertising->is_on = false;
+    }
+}
+
+/* Whether an event is the kernel's to see. Answers come in the order of the commands. */
+static bool
+look_at_event(Advertising *advertising, int air, const uint8_t *packet, size_t n_bytes)
+{
+    if (n_bytes < 7 || packet[0] != EVENT_PACKET) {
+        return true;
+    }
+    if (packet[1] == COMMAND_COMPLETE &&
+        (packet[4] | (unsigned int)packet[5] << 8) == ADVERTISE_ENABLE) {
+        if (advertising->n_ours > 0) {
+            advertising->n_ours--;
+            return false;
+        }
+        advertising->is_on = packet[6] == 0 ? advertising->is_wanted : advertising->is_on;
+    }
+    /* A link ends advertising, also the one that was switched on again while it came. */
+    if (n_bytes >= 8 && packet[1] == LE_META &&
+        (packet[3] == LE_CONNECTED || packet[3] == LE_CONNECTED_MORE) && packet[4] == 0 &&
+        packet[7] == 1 && advertising->is_on) {
+        advertising->is_on = false;
+        (void)switch_advertising(advertising, air, false);
+    }
+    return true;
+}
+
 /* The kernel takes one packet with each write. */
 static bool
-forward_packets(Stream *stream, int vhci)
+forward_packets(Stream *stream, Advertising *advertising, int air, int vhci)
 {
     size_t at = 0;
     for (;;) {
@@ -67,7 +149,9 @@ forward_packets(Stream *stream, int vhci)
         if (length == 0 || length > stream->n_bytes - at) {
             break;
         }
-        if (write(vhci, stream->bytes + at, length) != (ssize_t)length) {
+        /* Refused when the kernel has given up on the controller: pull it, and plug it again. */
+        if (look_at_event(advertising, air, stream->bytes + at, length) &&
+            write(vhci, stream->bytes + at, length) != (ssize_t)length) {
             return false;
         }
         at += length;
@@ -78,7 +162,7 @@ forward_packets(Stream *stream, int vhci)
 }
 
 static bool
-from_air(Stream *stream, int air, int vhci)
+from_air(Stream *stream, Advertising *advertising, int air, int vhci)
 {
     const ssize_t n =
         read(air, stream->bytes + stream->n_bytes, sizeof stream->bytes - stream->n_bytes);
@@ -86,17 +170,18 @@ from_air(Stream *stream, int air, int vhci)
         return false;
     }
     stream->n_bytes += (size_t)n;
-    return forward_packets(stream, vhci);
+    return forward_packets(stream, advertising, air, vhci);
 }
 
 static bool
-from_kernel(int vhci, int air)
+from_kernel(Advertising *advertising, int vhci, int air)
 {
     uint8_t packet[PACKET_MAX];
     const ssize_t n = read(vhci, packet, sizeof packet);
     if (n <= 0) {
         return n < 0 && errno == EINTR;
     }
+    look_at_command(advertising, packet, (size_t)n);
     return packet[0] == VENDOR_PACKET || write_all(air, packet, (size_t)n);
 }
 
@@ -131,6 +216,7 @@ int
 main(int argc, char **argv)
 {
     Stream stream = { .n_bytes = 0 };
+    Advertising advertising = { .is_on = false };
     if (argc != 2) {
         (void)fprintf(stderr, "usage: relay SOCKET\n");
         return 2;
@@ -143,11 +229,14 @@ main(int argc, char **argv)
     }
     struct pollfd fds[2] = { { .fd = vhci, .events = POLLIN }, { .fd = air, .events = POLLIN } };
     for (;;) {
-        if (poll(fds, 2, -1) < 0 && errno != EINTR) {
+        const int n_ready = poll(fds, 2, advertising.is_on ? ADVERT_MS : -1);
+        if (n_ready < 0 && errno != EINTR) {
             return 1;
         }
-        if ((fds[0].revents != 0 && !from_kernel(vhci, air)) ||
-            (fds[1].revents != 0 && !from_air(&stream, air, vhci))) {
+        if ((fds[0].revents != 0 && !from_kernel(&advertising, vhci, air)) ||
+            (fds[1].revents != 0 && !from_air(&stream, &advertising, air, vhci)) ||
+            (n_ready == 0 && !be_heard(&advertising, air))) {
+            (void)fprintf(stderr, "relay: ended: %s\n", strerror(errno));
             return 1;
         }
     }
