@@ -4,33 +4,28 @@
 
 A scenario is guest/scenarios/NAME.py: BOOT names the boot it shares with others, GUESTS
 where it runs, LIMIT_S its time, ORDER its place in the boot. A boot that dies before the
-guest's first marker is tried again and counted; a scenario never is.
+guest's first marker is tried again and counted; a scenario never is. Two boots run at a
+time, as most of a scenario is waiting.
 """
 import argparse
 import ast
 import json
 import os
-import re
+import queue
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
+import threading
 import time
-from pathlib import Path
 
+from figures import Figures
 from machine import BOOT_LIMIT_S, Machine
+from prepare import CACHE, CHECKS, DEBS, GUESTS, HERE, SOURCE, prepare, repack
 
-HERE = Path(__file__).resolve().parent
-SOURCE = HERE.parent.parent
-CACHE = SOURCE / "build" / "radio"
-DEBS = SOURCE / "build" / "debs"
-SKIPPED = 77
-TOTAL_LIMIT_S = 1200
+TOTAL_LIMIT_S = 1800
 N_BOOTS_TRIED = 3
-
-# Guest -> its userland and its kernel. One command line of the runner runs them all.
-GUESTS = {"13": ("13", "13"), "12": ("12", "13"), "12-6.1": ("12", "12")}
+N_LANES = 2
 DEFAULTS = {"GUESTS": ("13", "12"), "LIMIT_S": 60, "ORDER": 50, "DISK": False}
 
 
@@ -59,136 +54,154 @@ def scenarios():
                   key=lambda s: (s.order, s.name))
 
 
-def step(what, argv, limit_s, log):
-    """A part of the preparation; its output is kept and shown when it fails."""
-    began = time.monotonic()
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with open(log, "wb") as out:
-        try:
-            status = subprocess.run([str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=out,
-                                    stderr=out, timeout=limit_s).returncode
-        except subprocess.TimeoutExpired:
-            status = 124
-    if status != 0:
-        text = log.read_text(errors="replace").splitlines()[-30:]
-        print("\n".join(f"    {line}" for line in text))
-        print(f"{what}: exit {status}, the whole in {log}")
-        sys.exit(SKIPPED if status == SKIPPED else 1)
-    seconds = time.monotonic() - began
-    if seconds > 2:
-        print(f"...    {what} ({seconds:.0f} s)", flush=True)
+def build_relay():
+    subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o", CACHE / "relay",
+                    HERE / "relay.c"], check=True, timeout=60)
 
 
-def install_debs(release):
-    """The base root with the project's packages installed by apt; made anew for new packages."""
-    base, root = CACHE / f"root-{release}", CACHE / f"pentel-{release}"
-    mark = root / "pentel-commit"
-    commit = (DEBS / "commit").read_text()
-    if mark.exists() and mark.read_text() == commit:
-        return
-    shutil.rmtree(root, ignore_errors=True)
-    step(f"copy of root {release}", ["cp", "-a", base, root], 120, CACHE / "copy.log")
-    debs = [path for path in DEBS.glob("*.deb") if "-dbgsym" not in path.name]
-    (root / "debs").mkdir()
-    for path in debs:
-        shutil.copy(path, root / "debs")
-    words = " ".join(f"/debs/{path.name}" for path in debs)
-    step(f"packages into root {release}",
-         ["chroot", root, "env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", "sh", "-c",
-          f"apt-get install -y --no-install-recommends {words}"],
-         300, CACHE / f"install-{release}.log")
-    mark.write_text(commit)
-
-
-def prepare(guests):
-    step("packages", [HERE / "build-debs"], 900, CACHE / "debs.log")
-    for release in sorted({r for guest in guests for r in GUESTS[guest]}, reverse=True):
-        step(f"root of Debian {release}", [HERE / "build-root", release, CACHE], 1200,
-             CACHE / f"root-{release}.log")
-    for release in sorted({GUESTS[guest][0] for guest in guests}):
-        kernels = {GUESTS[guest][1] for guest in guests if GUESTS[guest][0] == release}
-        install_debs(release)
-        for kernel in kernels:
-            tree = CACHE / f"kernel-{kernel}" / "tree/lib/modules"
-            for root in (CACHE / f"root-{release}", CACHE / f"pentel-{release}"):
-                subprocess.run(["cp", "-a", f"{tree}/.", root / "usr/lib/modules/"], check=True)
-
-
-def repack(deb, folder, version):
-    """The same package as its next version, for upgrades."""
-    with tempfile.TemporaryDirectory() as work:
-        tree = Path(work) / "tree"
-        subprocess.run(["dpkg-deb", "--raw-extract", deb, tree], check=True)
-        control = tree / "DEBIAN/control"
-        control.write_text(re.sub(r"^Version: .*$", f"Version: {version}", control.read_text(), flags=re.M))
-        subprocess.run(["dpkg-deb", "--root-owner-group", "-Znone", "--build", tree, folder], check=True,
-                       stdout=subprocess.DEVNULL)
-
-
-def lay_share(share, group, debug):
+def lay_share(share, group, is_fresh, debug):
     """What the guest sees at /radio."""
     shutil.rmtree(share, ignore_errors=True)
     (share / "out").mkdir(parents=True)
     shutil.copytree(HERE / "guest", share / "in")
-    for name in ("harness.py", "compare.py"):
-        shutil.copy(SOURCE / "tests/bus" / name, share / "in")
+    for path in (SOURCE / "tests/bus/harness.py", SOURCE / "tests/bus/compare.py", SOURCE / "README.md",
+                 CACHE / "relay"):
+        shutil.copy(path, share / "in")
     shutil.copytree(DEBS, share / "debs")
     (share / "newer").mkdir()
-    for deb in DEBS.glob("penteld_*.deb"):
-        repack(deb, share / "newer", "99.0")
-    subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o", share / "in/relay",
-                    HERE / "relay.c"], check=True, timeout=60)
+    for deb in DEBS.glob("*.deb"):
+        if "-dbgsym" not in deb.name:
+            repack(deb, share / "newer", "99.0")
+    if not is_fresh:
+        (share / "in/penteld-debug.conf").write_text("[Service]\nEnvironment=G_MESSAGES_DEBUG=all\n")
     plan = [{"name": s.name, "limit_s": s.limit_s} for s in group]
     (share / "in/plan.json").write_text(json.dumps({"scenarios": plan, "debug": debug}))
 
 
 class Report:
+    """Counts and prints; both lanes speak to it."""
+
     def __init__(self):
         self.passed = 0
         self.failed = 0
         self.boots_lost = 0
+        self.figures = Figures()
+        self.lock = threading.Lock()
+
+    def say(self, text):
+        with self.lock:
+            print(text, flush=True)
 
     def add(self, guest, name, ok, seconds, text):
-        self.passed += ok
-        self.failed += not ok
-        word = "ok    " if ok else "not ok"
         first, *more = (text or "").splitlines() or [""]
-        print(f"{word} {guest} {name} ({seconds:.1f} s) {first}", flush=True)
-        for line in more[-40:]:
-            print(f"    {line}", flush=True)
+        lines = [f"{'ok    ' if ok else 'not ok'} {guest} {name} ({seconds:.1f} s) {first}"]
+        with self.lock:
+            self.passed += ok
+            self.failed += not ok
+            print("\n".join(lines + [f"    {line}" for line in more[-60:]]), flush=True)
+
+    def add_result(self, guest, name, result):
+        self.add(guest, name, result["ok"], result["seconds"], result["text"])
+        with self.lock:
+            self.figures.add(guest, name, result)
+
+    def add_lost_boot(self):
+        with self.lock:
+            self.boots_lost += 1
 
 
-def run_boot(guest, boot, group, report, deadline, debug):
+class Boot:
     """One boot of a guest with its scenarios."""
-    release, kernel = GUESTS[guest]
-    share = CACHE / "run" / f"{guest}-{boot}"
-    base = "root" if boot == "fresh" else "pentel"
-    for attempt in range(1, N_BOOTS_TRIED + 1):
-        lay_share(share, group, debug)
+
+    def __init__(self, guest, name, group):
+        self.guest = guest
+        self.name = name
+        self.group = group
+        self.share = CACHE / "run" / f"{guest}-{name}"
+        self.machine = None
+
+    def weight(self):
+        return sum(s.limit_s for s in self.group)
+
+    def _attempt(self, report, deadline, debug):
+        release, kernel = GUESTS[self.guest]
+        is_fresh = self.name == "fresh"
+        base = "root" if is_fresh else "pentel"
+        lay_share(self.share, self.group, is_fresh, debug)
         # The guest's own limits stretch with its slowness and end first.
-        limit_s = min(BOOT_LIMIT_S + 20 + sum(4 * s.limit_s + 5 for s in group),
-                      deadline - time.monotonic())
-        machine = Machine(CACHE / f"{base}-{release}", CACHE / f"kernel-{kernel}", share,
-                          disk=any(s.disk for s in group))
-        booted_s = machine.run(limit_s, lambda name, r: report.add(guest, name, r["ok"], r["seconds"], r["text"]))
-        if booted_s is not None or time.monotonic() > deadline:
-            break
-        report.boots_lost += 1
-        print(f"...    {guest} {boot}: boot {attempt} died, console in {share}/console.log", flush=True)
-    if booted_s is not None:
-        print(f"...    {guest} {boot}: up in {booted_s:.1f} s, over in {machine.seconds:.1f} s", flush=True)
-    for s in group:
-        if not (share / f"out/{s.name}.json").exists():
-            report.add(guest, s.name, False, 0, f"never ended; see {share}")
+        limit_s = min(BOOT_LIMIT_S + 20 + sum(4 * s.limit_s + 5 for s in self.group), deadline - time.monotonic())
+        self.machine = Machine(CACHE / f"{base}-{release}", CACHE / f"kernel-{kernel}", self.share,
+                               disk=any(s.disk for s in self.group))
+        return self.machine.run(limit_s, lambda name, r: report.add_result(self.guest, name, r))
+
+    def run(self, report, deadline, debug):
+        for attempt in range(1, N_BOOTS_TRIED + 1):
+            booted_s = self._attempt(report, deadline, debug)
+            if booted_s is not None or time.monotonic() > deadline:
+                break
+            report.add_lost_boot()
+            report.say(f"...    {self.guest} {self.name}: boot {attempt} died, console in {self.share}/console.log")
+        if booted_s is not None:
+            report.say(f"...    {self.guest} {self.name}: up in {booted_s:.1f} s, over in "
+                       f"{self.machine.seconds:.1f} s, of them {self.machine.cpu_s:.0f} s of processor")
+        for s in self.group:
+            if not (self.share / f"out/{s.name}.json").exists():
+                report.add(self.guest, s.name, False, 0, f"never ended; see {self.share}")
 
 
-def main():
+def plan(guests, wanted):
+    """The boots, the longest first, so that the lanes end together."""
+    boots = []
+    for guest in guests:
+        here = [s for s in wanted if guest in s.guests]
+        boots += [Boot(guest, name, [s for s in here if s.boot == name])
+                  for name in dict.fromkeys(s.boot for s in here)]
+    return sorted(boots, key=Boot.weight, reverse=True)
+
+
+def run_boots(boots, n_lanes, report, debug):
+    deadline = time.monotonic() + TOTAL_LIMIT_S
+    waiting = queue.SimpleQueue()
+    for boot in boots:
+        waiting.put(boot)
+
+    def lane():
+        while True:
+            try:
+                boot = waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                boot.run(report, deadline, debug)
+            except Exception as error:  # of the runner itself, which must not pass for a good end
+                report.add(boot.guest, boot.name, False, 0, f"{type(error).__name__}: {error}")
+    # The machines end with this process, however it ends.
+    lanes = [threading.Thread(target=lane, daemon=True) for _ in range(n_lanes)]
+    for one in lanes:
+        one.start()
+    for one in lanes:
+        one.join()
+
+
+def check_packages(report):
+    for name, check in CHECKS.items():
+        began = time.monotonic()
+        ok, text = check()
+        report.add("packages", name, ok, time.monotonic() - began, text)
+
+
+def arguments():
     parser = argparse.ArgumentParser(prog="tests/radio/run")
     parser.add_argument("--guest", choices=GUESTS, action="append")
     parser.add_argument("--scenario", action="append", metavar="NAME")
     parser.add_argument("--list", action="store_true")
-    parser.add_argument("--debug", action="store_true", help="penteld's debug log, and btmon's in out/")
-    options = parser.parse_args()
+    parser.add_argument("--debug", action="store_true", help="D-Bus and HCI traces in out/")
+    parser.add_argument("--lanes", type=int, default=N_LANES, metavar="N", help=f"boots at a time, {N_LANES}")
+    return parser.parse_args()
+
+
+def main():
+    options = arguments()
     known = scenarios()
     if options.list:
         for s in known:
@@ -201,20 +214,21 @@ def main():
     guests = options.guest or list(GUESTS)
     wanted = [s for s in known if not options.scenario or s.name in options.scenario]
     prepare(guests)
+    build_relay()
     report = Report()
-    deadline = time.monotonic() + TOTAL_LIMIT_S
-    for guest in guests:
-        here = [s for s in wanted if guest in s.guests]
-        for boot in dict.fromkeys(s.boot for s in here):
-            run_boot(guest, boot, [s for s in here if s.boot == boot], report, deadline, options.debug)
+    began = time.monotonic()
+    if not options.scenario:
+        check_packages(report)
+    run_boots(plan(guests, wanted), max(1, options.lanes), report, options.debug)
+    report.figures.show(CACHE)
     if report.boots_lost:
         print(f"{report.boots_lost} boots died before their first marker and were tried again")
+    print(f"all in {time.monotonic() - began:.0f} s, without what was prepared")
     print(f"{report.passed} passed, {report.failed} failed")
     return 1 if report.failed or not report.passed else 0
 
 
 def on_signal(number, frame):
-    """So that what was started is ended on the way out."""
     sys.exit(128 + number)
 
 

@@ -51,7 +51,9 @@ def run_one(name, limit_s, slowness):
     ok = status == 0
     if ok:
         text = text.splitlines()[-1] if text else ""
-    put(f"{name}.json", json.dumps({"ok": ok, "seconds": seconds, "text": text}))
+    figures = OUT / f"{name}.figures"
+    put(f"{name}.json", json.dumps({"ok": ok, "seconds": seconds, "text": text,
+                                    "figures": json.loads(figures.read_text()) if figures.exists() else {}}))
 
 
 def run_scenario(name):
@@ -63,6 +65,8 @@ def run_scenario(name):
     try:
         with bench:
             said = __import__(name).run(bench)
+            bench.measure_memory()
+        put(f"{name}.figures", json.dumps(bench.figures))
     except rig.Failure as failure:
         print(f"FAILED {failure}")
         return 1
@@ -82,12 +86,7 @@ def set_up_bluetoothd():
 
 
 def be_verbose():
-    """For --debug: every message of penteld, bluetoothd's signals and HCI packets in out/."""
-    folder = Path("/run/systemd/system/penteld.service.d")
-    folder.mkdir(parents=True)
-    (folder / "debug.conf").write_text("[Service]\nEnvironment=G_MESSAGES_DEBUG=all\n")
-    subprocess.run(["systemctl", "daemon-reload"], check=True)
-    subprocess.run(["systemctl", "try-restart", "penteld.service"], check=False)
+    """For --debug: bluetoothd's signals and HCI packets in out/."""
     subprocess.run(["modprobe", "bluetooth"], check=True)
     subprocess.Popen(["dbus-monitor", "--system", "--profile", "sender='org.bluez'"],
                      stdout=open(OUT / "bus-profile.log", "ab"), stdin=subprocess.DEVNULL)

@@ -11,6 +11,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from gi.repository import Gio, GLib
 from harness import Failure, Program, plain
 
 RUN = Path("/run/radio")
@@ -26,6 +27,9 @@ class Rig:
         self.programs = []
         self.truth_file = RUN / label / "truth.json"
         self.sim = None
+        self.bus = Gio.bus_get_sync(Gio.BusType.SYSTEM)
+        # What the runner's table shows.
+        self.figures = {"streaming": []}
 
     def __enter__(self):
         self.truth_file.parent.mkdir(parents=True, exist_ok=True)
@@ -74,14 +78,17 @@ class Rig:
 
     # Bluetooth
 
-    def busctl(self, *words, timeout=30.0):
-        return plain(json.loads(self.sh("busctl", "--json=short", *words, timeout=timeout))["data"])
+    def managed(self, name, path):
+        """A service's objects, empty while it is away; looking never starts it."""
+        try:
+            reply = self.bus.call_sync(name, path, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects",
+                                       None, None, Gio.DBusCallFlags.NO_AUTO_START, 5000, None)
+        except GLib.Error:
+            return {}
+        return reply.unpack()[0]
 
     def bluez_objects(self):
-        """bluetoothd's tree, empty while it is away."""
-        done = self.run("busctl", "--json=short", "--timeout=5", "call", "org.bluez", "/",
-                        "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")
-        return plain(json.loads(done.stdout)["data"][0]) if done.returncode == 0 else {}
+        return self.managed("org.bluez", "/")
 
     def adapters(self):
         return {path.rsplit("/", 1)[1]: faces["org.bluez.Adapter1"]
@@ -118,12 +125,14 @@ class Rig:
 
         def there():
             new = {name for name, a in self.adapters().items() if name not in before and a["Powered"]}
+            if not new and not self.is_active(f"dongle-{dongle}.service"):
+                raise Failure(f"the relay of {dongle} has ended")
             return new and new.pop()
         for _ in range(N_PLUGS_TRIED):
             self.sh("systemd-run", "--quiet", "--collect", f"--unit=dongle-{dongle}", "--property=Nice=-15",
                     "/radio/in/relay", AIR)
             try:
-                name = self.wait(there, 20, f"dongle {dongle} to be powered", every=0.3)
+                name = self.wait(there, 15, f"dongle {dongle} to be powered", every=0.3)
             except Failure as failure:
                 # A reset that timed out on a busy host: the controllers are no part of the test.
                 print(f"{failure}: {sorted(self.adapters())}; plugged again")
@@ -147,7 +156,7 @@ class Rig:
 
     def unplug(self, dongle):
         (RUN / f"dongle-{dongle}").unlink(missing_ok=True)
-        self.sh("systemctl", "stop", f"dongle-{dongle}.service")
+        self.run("systemctl", "stop", f"dongle-{dongle}.service")
 
     def freeze(self, dongle, frozen=True):
         """A radio that hears nothing and answers nothing, as behind a wall."""
@@ -170,10 +179,22 @@ class Rig:
         return self.run("systemctl", "is-active", "--quiet", unit).returncode == 0
 
     def memory_kib(self, unit):
-        """Proportional set size and private dirty memory of a unit's main process."""
+        """Of a unit's main process; empty when it has none."""
         pid = self.show(unit, "MainPID")["MainPID"]
-        rows = dict(re.findall(r"^(\w+): +(\d+) kB$", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M))
-        return int(rows["Pss"]), int(rows["Private_Dirty"])
+        try:
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        except OSError:
+            return {}
+        rows = dict(re.findall(r"^(\w+): +(\d+) kB$", text, re.M))
+        return {key: int(rows[key]) for key in ("Pss", "Rss", "Private_Dirty")}
+
+    def measure_memory(self):
+        self.figures["memory_kib"] = {"penteld": self.memory_kib("penteld.service"),
+                                      "bluetoothd": self.memory_kib("bluetooth.service")}
+
+    def note_streaming(self, seconds, since):
+        """Seconds from a fault to the pen streaming again, for the runner's table."""
+        self.figures["streaming"].append({"seconds": seconds, "since": since})
 
     def journal(self, unit, n=20):
         return self.sh("journalctl", "-b", "-u", unit, "-n", str(n), "--no-hostname", "-o", "short-monotonic")
@@ -218,14 +239,10 @@ class Rig:
         return shown
 
     def pens(self):
-        """Pen1 by serial, straight from the bus; empty while penteld is away."""
-        done = self.run("busctl", "--json=short", "--timeout=5", "call", "org.pentel", "/org/pentel",
-                        "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")
-        if done.returncode != 0:
-            return {}
-        objects = plain(json.loads(done.stdout)["data"][0])
-        found = [faces["org.pentel.Pen1"] for faces in objects.values() if "org.pentel.Pen1" in faces]
-        return {pen["Serial"]: pen for pen in found}
+        """Pen1 by serial; empty while penteld is away."""
+        objects = self.managed("org.pentel", "/org/pentel").values()
+        return {faces["org.pentel.Pen1"]["Serial"]: faces["org.pentel.Pen1"]
+                for faces in objects if "org.pentel.Pen1" in faces}
 
     def wait_state(self, states, timeout, serial="PT-0001"):
         """Until a pen is in one of the states; seconds it took."""

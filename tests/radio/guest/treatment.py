@@ -6,6 +6,7 @@ every session equals the truth.
 hci0 and hci1 are the gateway's, hci2 and hci3 the pens'. A boot's scenarios use the same
 enrolled pens, each with a log of its own.
 """
+import threading
 import time
 import zlib
 
@@ -46,10 +47,48 @@ def check_open(rig):
         raise Failure("the treatment was over before the fault")
 
 
-def back(rig, began, serial="PT-0001", timeout=90):
+def back(rig, began, since="the fault", serial="PT-0001", timeout=90):
     """Until the pen is followed again, in a session or out of one; seconds since began."""
     rig.wait_state(LINKED, timeout, serial)
-    return time.monotonic() - began
+    seconds = time.monotonic() - began
+    rig.note_streaming(seconds, since)
+    return seconds
+
+
+class Gaps(threading.Thread):
+    """Notes how long the pen is not followed each time that the pen itself says it left."""
+
+    def __init__(self, rig, word, since):
+        super().__init__(daemon=True)
+        self.rig = rig
+        self.word = word
+        self.since = since
+        self.over = threading.Event()
+
+    def n_said(self):
+        return self.rig.sim.out.read_text(errors="replace").count(self.word)
+
+    def run(self):
+        n_said, began = 0, None
+        while not self.over.wait(0.1):
+            if self.n_said() > n_said:
+                n_said, began = self.n_said(), time.monotonic()
+                gone = False
+            if began is None:
+                continue
+            linked = self.rig.pens().get("PT-0001", {}).get("State") in LINKED
+            gone = gone or not linked
+            if gone and linked:
+                self.rig.note_streaming(time.monotonic() - began, self.since)
+                began = None
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self.over.set()
+        self.join(10)
 
 
 def end(rig, timeout=120, settle_s=60):

@@ -16,5 +16,5 @@ def run(rig):
     treatment.check_open(rig)
     began = time.monotonic()
     rig.sh("systemctl", "restart", "bluetooth.service")
-    back_s = treatment.back(rig, began)
+    back_s = treatment.back(rig, began, "systemctl restart bluetooth")
     return f"streaming {back_s:.1f} s later, {treatment.end(rig)}"

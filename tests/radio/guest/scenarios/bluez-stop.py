@@ -22,5 +22,5 @@ def run(rig):
     rig.check_daemon()
     began = time.monotonic()
     rig.sh("systemctl", "start", "bluetooth.service")
-    back_s = treatment.back(rig, began)
+    back_s = treatment.back(rig, began, "systemctl start bluetooth, a minute after its stop")
     return f"streaming {back_s:.1f} s after its start, {treatment.end(rig)}"

@@ -22,5 +22,5 @@ def run(rig):
     lost_s = rig.wait_state(("needs-enrol",), 90)
     began = time.monotonic()
     rig.enroll(0)
-    back_s = treatment.back(rig, began)
+    back_s = treatment.back(rig, began, "enrolling again")
     return f"said after {lost_s:.1f} s, streaming {back_s:.1f} s after enrolling, {treatment.end(rig)}"

@@ -47,6 +47,6 @@ def run(rig):
     rig.wait(lambda: rig.show("bluetooth.service", "MainPID") != before, 120,
              "penteld to restart bluetooth.service", every=0.5)
     cured_s = time.monotonic() - began
-    back_s = treatment.back(rig, began)
+    back_s = treatment.back(rig, began, "the start of penteld on a wedged bluetoothd")
     return (f"NotifyAcquired stayed {acquired}; bluetoothd restarted {cured_s:.1f} s, streaming {back_s:.1f} s "
             f"after the start, {treatment.end(rig)}")

@@ -32,5 +32,5 @@ def run(rig):
     os.close(fd)
     other.disconnect()
     began = time.monotonic()
-    back_s = treatment.back(rig, began)
+    back_s = treatment.back(rig, began, "the other program letting go")
     return f"streaming {back_s:.1f} s after it was let go, {treatment.end(rig)}"

@@ -27,5 +27,5 @@ def run(rig):
     treatment.check_open(rig)
     began = time.monotonic()
     rig.ctl_ok("enroll", "PT-0001", "--adapter", new, timeout=90)
-    back_s = treatment.back(rig, began)
+    back_s = treatment.back(rig, began, "enrolling on the new dongle")
     return f"streaming {back_s:.1f} s after enrolling, {treatment.end(rig)}"

@@ -34,7 +34,8 @@ def report(rig, central, stored, newest):
 
 def run(rig):
     rig.controllers(4)
-    rig.start_sim("--peripheral=hci1", "--pens=1", "--pairing=-1", "--sessions=1", "--speed=4")
+    rig.start_sim("--peripheral=hci1", "--pens=1", "--pairing=-1", "--wait-for-bond", "--sessions=1", "--passes=6",
+                  "--speed=1.5")
     central = Central(rig, "hci0")
     central.discover()
     central.pair()

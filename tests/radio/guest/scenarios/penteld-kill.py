@@ -19,7 +19,7 @@ def run(rig):
     began = time.monotonic()
     rig.sh("systemctl", "kill", "--signal=KILL", "penteld.service")
     rig.wait(lambda: rig.pens(), 30, "penteld to be back")
-    back_s = treatment.back(rig, began)
+    back_s = treatment.back(rig, began, "SIGKILL")
     if int(rig.show("penteld.service", "NRestarts")["NRestarts"]) != before + 1:
         raise Failure("systemd did not restart penteld exactly once")
     return f"streaming {back_s:.1f} s later, {treatment.end(rig)}"

@@ -16,5 +16,5 @@ def run(rig):
     treatment.check_open(rig)
     began = time.monotonic()
     rig.sh("systemctl", "restart", "penteld.service")
-    back_s = treatment.back(rig, began)
+    back_s = treatment.back(rig, began, "systemctl restart penteld")
     return f"streaming {back_s:.1f} s later, {treatment.end(rig)}"

@@ -12,7 +12,7 @@ from harness import Failure
 BOOT = "power"
 ORDER = 1
 GUESTS = ("13",)
-LIMIT_S = 240
+LIMIT_S = 300
 DISK = True
 
 CUT = Path("/radio/out/was-cut")
@@ -66,4 +66,13 @@ def run(rig):
         raise Failure(f"before the cut {kept['records']}, after it {shown['records']}")
     if "PT-0001" not in rig.pens():
         raise Failure("the enrolled pen is gone")
-    return f"{shown['records']['last']} records of {kept['records']['last']} shown before, {shown['state']}"
+    # The pens were cut off, too. Their bonds were not, and nobody enrols them again.
+    rig.controllers(4)
+    rig.wait(lambda: rig.pens()["PT-0001"]["State"] != "no-adapter", 30, "the adapters to be taken")
+    if rig.pens()["PT-0001"]["State"] == "needs-enrol":
+        raise Failure(f"the bond is gone: {rig.pens()['PT-0001']['Reason']}")
+    treatment.begin(rig, "--seed=4242")
+    back_s = float(Path("/proc/uptime").read_text().split()[0])
+    rig.note_streaming(back_s, "the power's return: all of the boot, and the pen's own start")
+    treatment.end(rig)
+    return f"{shown['records']['last']} records of {kept['records']['last']} shown before, {shown['state']}, streaming after {back_s:.0f} s"

@@ -12,7 +12,8 @@ LIMIT_S = 240
 
 def run(rig):
     treatment.begin(rig, "--disconnect-every=7000", "--absent-ms=3000", sessions=2)
-    text = treatment.end(rig)
+    with treatment.Gaps(rig, "dropped its link", "the pen's leaving, for 3 s"):
+        text = treatment.end(rig)
     out = rig.sim.out.read_text()
     if "dropped its link" not in out:
         raise Failure("the pen never left")

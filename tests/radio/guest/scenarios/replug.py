@@ -24,5 +24,5 @@ def run(rig):
     rig.drop_central(pen)
     began = time.monotonic()
     again = rig.plug("gateway")
-    back_s = treatment.back(rig, began)
+    back_s = treatment.back(rig, began, "plugging in again")
     return f"{gateway} became {again}, streaming {back_s:.1f} s later, {treatment.end(rig)}"

@@ -29,4 +29,6 @@ def run(rig):
     took_s = time.monotonic() - began
     rig.wait(lambda: "PT-0002 has treated" in rig.sim.out.read_text(), 60, "the treatment to end")
     settle(rig, lambda: compare_all(rig, rig.truth(), pens=["PT-0002"]), 60, "penteld differs from the truth")
+    # Others of this boot want it on an adapter of its own.
+    rig.ctl_ok("forget", "PT-0002", "--force")
     return f"enrolled in {took_s:.1f} s"

@@ -25,5 +25,5 @@ def run(rig):
     rig.drop_central(pen)
     rig.wait(lambda: rig.pens().get("PT-0001", {}).get("Adapter") not in ("", before), 90,
              "the other adapter to take the pen")
-    back_s = treatment.back(rig, began)
+    back_s = treatment.back(rig, began, "the first dongle pulled")
     return f"streaming on the other {back_s:.1f} s later, {treatment.end(rig)}"

@@ -16,8 +16,8 @@ def run(rig):
     if len(adapters) != 2:
         raise Failure(f"both pens are on {adapters}")
     text = treatment.end(rig)
-    pss, dirty = rig.memory_kib("penteld.service")
-    pss_bluez, _ = rig.memory_kib("bluetooth.service")
+    ours = rig.memory_kib("penteld.service")
+    pss, dirty, pss_bluez = ours["Pss"], ours["Private_Dirty"], rig.memory_kib("bluetooth.service")["Pss"]
     # F23.
     if pss > pss_bluez + 2048 or dirty > 4096:
         raise Failure(f"penteld PSS {pss} KiB, private dirty {dirty} KiB; bluetoothd PSS {pss_bluez} KiB")

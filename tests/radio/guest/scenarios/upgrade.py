@@ -21,7 +21,7 @@ def run(rig):
     began = time.monotonic()
     rig.sh("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-y", "--no-install-recommends", "install",
            *newer, timeout=90)
-    back_s = treatment.back(rig, began)
+    back_s = treatment.back(rig, began, "apt install of the newer package")
     if rig.show("penteld.service", "MainPID") == before:
         raise Failure("the old penteld still runs")
     version = rig.sh("dpkg-query", "-W", "-f", "${Version}", "penteld")
