@@ -35,6 +35,7 @@ class Machine:
         self.disk = share / "disk.img" if disk else None
         self.seconds = 0.0
         self.cpu_s = 0.0
+        self.booted_cpu_s = 0.0
         self.process = None
 
     def _argv(self):
@@ -94,6 +95,7 @@ class Machine:
             while self.process.poll() is None and time.monotonic() - began < limit_s:
                 if booted_s is None and self._marker("booted"):
                     booted_s = time.monotonic() - began
+                    self.booted_cpu_s = processor_s(self.process.pid)
                 if booted_s is None and time.monotonic() - began > BOOT_LIMIT_S:
                     break
                 self._results(seen, on_result)

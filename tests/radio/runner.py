@@ -9,6 +9,7 @@ time, as most of a scenario is waiting.
 """
 import argparse
 import ast
+import fcntl
 import json
 import os
 import queue
@@ -23,7 +24,7 @@ from figures import Figures
 from machine import BOOT_LIMIT_S, Machine
 from prepare import CACHE, CHECKS, DEBS, GUESTS, HERE, SOURCE, prepare, repack
 
-TOTAL_LIMIT_S = 1800
+TOTAL_LIMIT_S = 2400
 N_BOOTS_TRIED = 3
 N_LANES = 2
 DEFAULTS = {"GUESTS": ("13", "12"), "LIMIT_S": 60, "ORDER": 50, "DISK": False}
@@ -142,8 +143,8 @@ class Boot:
             report.add_lost_boot()
             report.say(f"...    {self.guest} {self.name}: boot {attempt} died, console in {self.share}/console.log")
         if booted_s is not None:
-            report.say(f"...    {self.guest} {self.name}: up in {booted_s:.1f} s, over in "
-                       f"{self.machine.seconds:.1f} s, of them {self.machine.cpu_s:.0f} s of processor")
+            report.say(f"...    {self.guest} {self.name}: up in {booted_s:.1f} s, over in {self.machine.seconds:.1f} s; "
+                       f"of the processor {self.machine.booted_cpu_s:.0f} s and {self.machine.cpu_s:.0f} s")
         for s in self.group:
             if not (self.share / f"out/{s.name}.json").exists():
                 report.add(self.guest, s.name, False, 0, f"never ended; see {self.share}")
@@ -213,6 +214,17 @@ def main():
         return 2
     guests = options.guest or list(GUESTS)
     wanted = [s for s in known if not options.scenario or s.name in options.scenario]
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("another run in this tree has not ended")
+            return 1
+        return run(options, guests, wanted)
+
+
+def run(options, guests, wanted):
     prepare(guests)
     build_relay()
     report = Report()

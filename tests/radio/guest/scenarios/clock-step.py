@@ -21,7 +21,9 @@ def run(rig):
     try:
         for step_s in STEPS_S:
             moved_s += step_s
+            began = time.monotonic()
             rig.sh("date", "--set", f"@{time.time() + step_s:.3f}")
+            treatment.back(rig, began, f"the clock stepped by {step_s} s")
             time.sleep(1.0)
             rig.check_daemon()
         return treatment.end(rig)

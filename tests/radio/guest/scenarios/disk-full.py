@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The disk fills up in the middle of a session and is emptied again"""
 
+import time
 from pathlib import Path
 
 import treatment
@@ -49,7 +50,9 @@ def run(rig):
     rig.ctl_ok("sessions")
     for filler in STATE.glob("filler-*"):
         filler.unlink()
+    began = time.monotonic()
     rig.wait(lambda: not says_full(rig), 60, "doctor to see that there is room again", every=0.5)
+    treatment.back(rig, began, "room on the disk again, and doctor saying so")
     text = treatment.end(rig)
     if rig.show("penteld.service", "NRestarts")["NRestarts"] != "0":
         raise Failure("penteld did not live through it")

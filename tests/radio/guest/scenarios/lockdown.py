@@ -3,6 +3,7 @@
 """A stranger writes to a bonded pen, and no more once the shipped lockdown is in place"""
 
 import shutil
+import time
 from pathlib import Path
 
 import treatment
@@ -42,6 +43,7 @@ def run(rig):
     try:
         shutil.copy(EXAMPLE, ACTIVE)
         reload_bus(rig)
+        treatment.back(rig, time.monotonic(), "the lockdown coming into force")
         said = write_as_stranger(rig)
         if said is None or "denied" not in said.lower():
             raise Failure(f"with the lockdown a stranger was not refused: {said}")
