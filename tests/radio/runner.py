@@ -145,6 +145,10 @@ class Boot:
         if booted_s is not None:
             report.say(f"...    {self.guest} {self.name}: up in {booted_s:.1f} s, over in {self.machine.seconds:.1f} s; "
                        f"of the processor {self.machine.booted_cpu_s:.0f} s and {self.machine.cpu_s:.0f} s")
+        # What fails after it is the kernel's, and no retry hides that it was.
+        console = (self.share / "console.log").read_text(errors="replace")
+        if "Oops" in console or "kernel BUG" in console:
+            report.say(f"...    {self.guest} {self.name}: the guest's kernel had an Oops, {self.share}/console.log")
         for s in self.group:
             if not (self.share / f"out/{s.name}.json").exists():
                 report.add(self.guest, s.name, False, 0, f"never ended; see {self.share}")
