@@ -32,7 +32,9 @@ def memory_kib(rig):
 
 
 def disk_bytes(rig):
-    return sum(path.stat().st_size for path in rig.state.rglob("*") if path.is_file())
+    """All but the ballast, which is there from the start."""
+    files = [path for path in rig.state.rglob("*") if path.is_file() and path.name != "ballast"]
+    return sum(path.stat().st_size for path in files)
 
 
 def enroll_bad(rig, kind):
