@@ -354,7 +354,7 @@ def killed(bench):
         state["left"] = rng.randint(1, 4)
         program = bench.spawn("kill", *bench.argv("out", "--once"))
         check(reached.wait(20), "it never asked for a session")
-        time.sleep(rng.uniform(0, 0.06))
+        time.sleep(rng.uniform(0, 0.02))
         n_kills += program.poll() is None
         bench.end(program, signal.SIGKILL)
     penteld.on_get = None
