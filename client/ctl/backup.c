@@ -40,7 +40,7 @@ take_header(Archive *self)
     memcpy(digits, self->header + AT_SIZE, SIZE_LEN);
     const guint64 size = g_ascii_strtoull(digits, &end, 8);
     self->is_bad = self->header[0] == '\0' || end != digits + SIZE_LEN;
-    self->has_manifest = strncmp((const char *)self->header, "manifest", BLOCK) == 0;
+    self->has_manifest = memcmp(self->header, "manifest", sizeof "manifest") == 0;
     self->left = (size + BLOCK - 1) / BLOCK * BLOCK;
 }
 

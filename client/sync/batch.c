@@ -150,6 +150,32 @@ remember(GTask *task)
     g_task_return_boolean(task, TRUE);
 }
 
+/* What is to be handed to the sink; its number. */
+static guint
+collect_deliveries(const Batch *self, const SyncDelivery **deliveries)
+{
+    guint n = 0;
+
+    for (guint i = 0; i < self->due->len; i++) {
+        if (self->items[i].is_to_deliver) {
+            deliveries[n++] = &self->items[i].delivery;
+        }
+    }
+    return n;
+}
+
+static void
+keep_outcomes(Batch *self, const SyncOutcome *outcomes)
+{
+    guint n = 0;
+
+    for (guint i = 0; i < self->due->len; i++) {
+        if (self->items[i].is_to_deliver) {
+            self->items[i].outcome = outcomes[n++];
+        }
+    }
+}
+
 static void
 work_in_thread(GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
 {
@@ -157,21 +183,11 @@ work_in_thread(GTask *task, gpointer source, gpointer task_data, GCancellable *c
     const SyncWork *work = self->work;
     g_autofree const SyncDelivery **deliveries = g_new0(const SyncDelivery *, self->due->len);
     g_autofree SyncOutcome *outcomes = g_new0(SyncOutcome, self->due->len);
-    guint n = 0;
 
     if (work->funcs->open(work->sink, cancellable, &self->open_error)) {
-        for (guint i = 0; i < self->due->len; i++) {
-            if (self->items[i].is_to_deliver) {
-                deliveries[n++] = &self->items[i].delivery;
-            }
-        }
+        const guint n = collect_deliveries(self, deliveries);
         work->funcs->deliver(work->sink, deliveries, n, outcomes, cancellable);
-        n = 0;
-        for (guint i = 0; i < self->due->len; i++) {
-            if (self->items[i].is_to_deliver) {
-                self->items[i].outcome = outcomes[n++];
-            }
-        }
+        keep_outcomes(self, outcomes);
     }
     g_task_return_boolean(task, TRUE);
 }

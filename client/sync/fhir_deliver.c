@@ -207,7 +207,9 @@ fhir_deliver(FhirDesk *desk,
              SyncOutcome *outcome,
              GCancellable *cancellable)
 {
-    for (int i = 1; try_once(desk, delivery, outcome, cancellable, i == ATTEMPTS); i++) {
-        continue;
+    int n_tried = 1;
+
+    while (try_once(desk, delivery, outcome, cancellable, n_tried == ATTEMPTS)) {
+        n_tried++;
     }
 }

@@ -36,14 +36,13 @@ pen_new(const FhirMapping *mapping, const char *serial)
 static bool
 is_date(const char *text)
 {
-    guint year = 0;
-    guint month = 0;
-    guint day = 0;
-    char rest = '\0';
-
-    return text != NULL && sscanf(text, "%4u-%2u-%2u%c", &year, &month, &day, &rest) == 3 &&
-           g_date_valid_dmy((GDateDay)day, (GDateMonth)month, (GDateYear)year) &&
-           strlen(text) == 10;
+    /* As long as a date are only YYYY-MM-DD and YYYY-Www-D. */
+    if (text == NULL || strlen(text) != 10 || text[5] == 'W') {
+        return false;
+    }
+    g_autofree char *midnight = g_strconcat(text, "T00:00:00Z", NULL);
+    g_autoptr(GDateTime) date = g_date_time_new_from_iso8601(midnight, NULL);
+    return date != NULL;
 }
 
 static JsonObject *

@@ -9,7 +9,7 @@
 #include <libsoup/soup.h>
 #include <string.h>
 
-#define RETRY_AFTER_MAX_MS (3600u * 1000u)
+#define RETRY_AFTER_MAX_MS G_GUINT64_CONSTANT(3600000)
 #define READ_BYTES         ((gsize)16384)
 
 struct FhirHttp {
@@ -78,7 +78,6 @@ fhir_http_free(FhirHttp *self)
     soup_session_abort(self->session);
     g_clear_object(&self->session);
     while (g_main_context_iteration(self->context, FALSE)) {
-        continue;
     }
     g_main_context_pop_thread_default(self->context);
     g_main_context_unref(self->context);

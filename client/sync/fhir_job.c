@@ -12,6 +12,15 @@
 
 #include <string.h>
 
+static void
+read_zone(FhirJob *self, const char *id, const char *server_id)
+{
+    g_hash_table_add(self->known_zones, g_strdup(id));
+    if (fhir_client_get_capability(self->desk->client)->mode != FHIR_MODE_PUT) {
+        fhir_ids_set(self->ids, "Observation", id, server_id);
+    }
+}
+
 /* One line per Observation: UUID, and the server's id. */
 static void
 read_note(FhirJob *self, const char *note)
@@ -21,10 +30,7 @@ read_note(FhirJob *self, const char *note)
     for (char **line = lines; *line != NULL; line++) {
         g_auto(GStrv) words = g_strsplit(*line, " ", 2);
         if (g_strv_length(words) == 2 && g_uuid_string_is_valid(words[0])) {
-            g_hash_table_add(self->known_zones, g_strdup(words[0]));
-            if (fhir_client_get_capability(self->desk->client)->mode != FHIR_MODE_PUT) {
-                fhir_ids_set(self->ids, "Observation", words[0], words[1]);
-            }
+            read_zone(self, words[0], words[1]);
         }
     }
 }

@@ -269,8 +269,8 @@ is_id(const char *text)
 {
     gsize n = 0;
 
-    for (; g_ascii_isalnum(text[n]) || text[n] == '-' || text[n] == '.'; n++) {
-        continue;
+    while (g_ascii_isalnum(text[n]) || text[n] == '-' || text[n] == '.') {
+        n++;
     }
     return n > 0 && n <= 64 && text[n] == '\0';
 }

@@ -15,7 +15,7 @@
 #define SAID FHIR_EXTENSION "said"
 
 /* Gateways place one pass by their own clocks, which NTP keeps closer than this. */
-#define SAME_PASS_US (1000 * 1000)
+#define SAME_PASS_US INT64_C(1000000)
 
 static void
 word_clear(FhirWord *word)

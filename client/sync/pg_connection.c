@@ -361,32 +361,48 @@ send_all(SyncPg *self, int64_t end_us, GCancellable *cancellable, GError **error
     return true;
 }
 
+/* Until PQgetResult() would not block. */
+static bool
+wait_result(SyncPg *self, int64_t end_us, GCancellable *cancellable, GError **error)
+{
+    while (PQisBusy(self->connection) != 0) {
+        if (!wait_socket(self, POLLIN, end_us, cancellable, error)) {
+            return false;
+        }
+        if (PQconsumeInput(self->connection) == 0) {
+            fail_result(self, NULL, error);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The first failure counts: what follows is only its consequence. */
+static SyncPgResult *
+keep_first(SyncPgResult *kept, SyncPgResult *next)
+{
+    if (kept != NULL && PQresultStatus(kept) == PGRES_FATAL_ERROR) {
+        PQclear(next);
+        return kept;
+    }
+    PQclear(kept);
+    return next;
+}
+
 static SyncPgResult *
 receive(SyncPg *self, int64_t end_us, GCancellable *cancellable, GError **error)
 {
     g_autoptr(SyncPgResult) kept = NULL;
 
     for (;;) {
-        while (PQisBusy(self->connection) != 0) {
-            if (!wait_socket(self, POLLIN, end_us, cancellable, error)) {
-                return NULL;
-            }
-            if (PQconsumeInput(self->connection) == 0) {
-                fail_result(self, NULL, error);
-                return NULL;
-            }
+        if (!wait_result(self, end_us, cancellable, error)) {
+            return NULL;
         }
         PGresult *result = PQgetResult(self->connection);
         if (result == NULL) {
             return g_steal_pointer(&kept);
         }
-        /* The first failure counts: what follows is only its consequence. */
-        if (kept != NULL && PQresultStatus(kept) == PGRES_FATAL_ERROR) {
-            PQclear(result);
-        } else {
-            g_clear_pointer(&kept, PQclear);
-            kept = result;
-        }
+        kept = keep_first(g_steal_pointer(&kept), result);
     }
 }
 

@@ -92,8 +92,8 @@ look(SyncPg *pg, Found *found, GCancellable *cancellable, GError **error)
         return false;
     }
     if (PQntuples(version) == 1) {
-        found->major = atoi(PQgetvalue(version, 0, 0));
-        found->minor = atoi(PQgetvalue(version, 0, 1));
+        found->major = (int)strtol(PQgetvalue(version, 0, 0), NULL, 10);
+        found->minor = (int)strtol(PQgetvalue(version, 0, 1), NULL, 10);
         found->may_write = PQgetvalue(version, 0, 2)[0] == 't';
     }
     return true;

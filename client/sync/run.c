@@ -373,7 +373,7 @@ sync_run(const SyncOptions *options, SyncInstance *instance, GError **error)
     const SyncExit code = self.code;
     if (!clear(&self)) {
         /* What the worker holds is cut off with the process, as by a power cut. */
-        fflush(NULL);
+        (void)fflush(NULL);
         _exit((int)code);
     }
     return code;

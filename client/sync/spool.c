@@ -327,7 +327,7 @@ hash_file(const char *path, GError **error)
         g_checksum_update(sum, buffer, (gssize)n);
     }
     const bool is_good = ferror(file) == 0;
-    fclose(file);
+    (void)fclose(file);
     if (!is_good) {
         fail(path, error);
         return NULL;
@@ -357,9 +357,9 @@ choose_name(const SyncSpool *self, char **previous_out)
     guint number = 1;
 
     while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
-        guint n = 0;
+        guint64 n = 0;
         if (strlen(name) != strlen("2026-11-24-001") ||
-            sscanf(name, "%*4u-%*2u-%*2u-%3u", &n) != 1) {
+            !g_ascii_string_to_unsigned(name + strlen("2026-11-24-"), 10, 0, 999, &n, NULL)) {
             continue;
         }
         if (g_strcmp0(name, *previous_out) > 0) {
@@ -367,7 +367,7 @@ choose_name(const SyncSpool *self, char **previous_out)
             *previous_out = g_strdup(name);
         }
         if (g_str_has_prefix(name, self->day) && n >= number) {
-            number = n + 1;
+            number = (guint)n + 1;
         }
     }
     return g_strdup_printf("%s-%03u", self->day, number);
