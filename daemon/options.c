@@ -211,6 +211,25 @@ set_defaults(PdOptions *self)
     self->store.fold = PEN_FOLD_DEFAULT;
 }
 
+/* What was said must make sense together, and nothing may be left over. */
+static bool
+check_words(const PdOptions *self, int argc, char **argv, GError **error)
+{
+    if (argc > 1) {
+        g_set_error(error,
+                    PD_ERROR,
+                    PD_ERROR_INVALID_ARGUMENT,
+                    "'%s' is one word too many; see penteld --help",
+                    argv[1]);
+        return false;
+    }
+    if (self->tombstones != NULL && self->restore == NULL) {
+        g_set_error(error, PD_ERROR, PD_ERROR_INVALID_ARGUMENT, "--tombstones needs --restore");
+        return false;
+    }
+    return true;
+}
+
 bool
 pd_options_init(PdOptions *self, int argc, char **argv, GError **error)
 {
@@ -255,19 +274,8 @@ pd_options_init(PdOptions *self, int argc, char **argv, GError **error)
     g_option_context_set_summary(
         context, "Records treatments from microneedling pens and serves them as org.pentel.");
     g_option_context_add_main_entries(context, entries, NULL);
-    if (!g_option_context_parse(context, &argc, &argv, error)) {
-        return false;
-    }
-    if (argc > 1) {
-        g_set_error(error,
-                    PD_ERROR,
-                    PD_ERROR_INVALID_ARGUMENT,
-                    "'%s' is one word too many; see penteld --help",
-                    argv[1]);
-        return false;
-    }
-    if (self->tombstones != NULL && self->restore == NULL) {
-        g_set_error(error, PD_ERROR, PD_ERROR_INVALID_ARGUMENT, "--tombstones needs --restore");
+    if (!g_option_context_parse(context, &argc, &argv, error) ||
+        !check_words(self, argc, argv, error)) {
         return false;
     }
     self->show_version = version != FALSE;

@@ -167,10 +167,8 @@ delay_of(Delay delay, const PenLink *link)
         return doubled(1000, link->n_failed > 0 ? link->n_failed - 1 : 0, 60000);
     case ABSENT: /* F22: 1-5 s; at once after absence a Connect fails (F11) */
         return 1500;
-    case RESOLVE:
-        return 5000; /* P19 */
-    case CLOSE:
-        return 5000; /* bleak-retry: at most so long for Connected=false; P11 */
+    case RESOLVE: /* P19 */
+    case CLOSE:   /* bleak-retry: at most so long for Connected=false; P11 */
     case STUCK:
         return 5000;
     case IN_USE:

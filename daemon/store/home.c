@@ -294,7 +294,7 @@ pd_home_take_ballast(const PdHome *self)
     if (g_stat(path, &st) == 0 && st.st_size == BALLAST_BYTES) {
         return true;
     }
-    if (pd_home_free_bytes(self) < 2 * BALLAST_BYTES) {
+    if (pd_home_free_bytes(self) < UINT64_C(2) * BALLAST_BYTES) {
         return false;
     }
     const int fd = g_open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);

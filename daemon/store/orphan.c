@@ -50,6 +50,16 @@ is_needless(PdDb *db, const char *raw_directory, const char *name)
     return places != NULL;
 }
 
+static void
+judge_segment(PdDb *db, const char *raw_directory, const char *name, const char *path)
+{
+    if (is_needless(db, raw_directory, name)) {
+        (void)g_unlink(path);
+        return;
+    }
+    g_warning("no session is in %s, and it is kept", path);
+}
+
 void
 pd_drop_orphans(PdDb *db, const char *raw_directory)
 {
@@ -61,11 +71,7 @@ pd_drop_orphans(PdDb *db, const char *raw_directory)
         if (g_str_equal(name, "sealing.tmp")) {
             (void)g_unlink(path);
         } else if (g_str_has_suffix(name, ".seg") && !has_row(db, name)) {
-            if (is_needless(db, raw_directory, name)) {
-                (void)g_unlink(path);
-            } else {
-                g_warning("no session is in %s, and it is kept", path);
-            }
+            judge_segment(db, raw_directory, name, path);
         }
     }
 }

@@ -132,6 +132,16 @@ take_segments(Salvage *self, const char *moved_to, GError **error)
     return true;
 }
 
+static void
+copy_row(sqlite3_stmt *from, sqlite3_stmt *to)
+{
+    for (int i = 0; i < sqlite3_column_count(from); i++) {
+        (void)sqlite3_bind_value(to, i + 1, sqlite3_column_value(from, i));
+    }
+    (void)sqlite3_step(to);
+    (void)sqlite3_reset(to);
+}
+
 /* Rows of a table that both have, as far as they can be read. */
 static void
 copy_rows(Salvage *self, const char *query, const char *insert)
@@ -142,11 +152,7 @@ copy_rows(Salvage *self, const char *query, const char *insert)
     if (sqlite3_prepare_v2(pd_db_handle(self->old), query, -1, &from, NULL) == SQLITE_OK &&
         sqlite3_prepare_v2(pd_db_handle(self->ledger->db), insert, -1, &to, NULL) == SQLITE_OK) {
         while (sqlite3_step(from) == SQLITE_ROW) {
-            for (int i = 0; i < sqlite3_column_count(from); i++) {
-                (void)sqlite3_bind_value(to, i + 1, sqlite3_column_value(from, i));
-            }
-            (void)sqlite3_step(to);
-            (void)sqlite3_reset(to);
+            copy_row(from, to);
         }
     }
     (void)sqlite3_finalize(from);

@@ -5,6 +5,8 @@
  */
 #include "store/tar.h"
 
+#include <glib.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -64,15 +66,17 @@ get_octal(const uint8_t *at, int n_digits, uint64_t *value_out)
 void
 pd_tar_header(const char *name, uint64_t size, int64_t mtime_s, uint8_t out[PD_TAR_BLOCK])
 {
+    static const char magic[] = { 'u', 's', 't', 'a', 'r', '\0', '0', '0' };
+
     memset(out, 0, PD_TAR_BLOCK);
-    memcpy(out + AT_NAME, name, strnlen(name, PD_TAR_NAME_MAX - 1));
+    g_strlcpy((char *)out + AT_NAME, name, PD_TAR_NAME_MAX);
     put_octal(out + AT_MODE, DIGITS_SHORT, 0600);
     put_octal(out + AT_UID, DIGITS_SHORT, 0);
     put_octal(out + AT_GID, DIGITS_SHORT, 0);
     put_octal(out + AT_SIZE, DIGITS_SIZE, size);
     put_octal(out + AT_MTIME, DIGITS_SIZE, mtime_s > 0 ? (uint64_t)mtime_s : 0);
     out[AT_TYPE] = '0';
-    memcpy(out + AT_MAGIC, "ustar\00000", 8);
+    memcpy(out + AT_MAGIC, magic, sizeof magic);
     put_octal(out + AT_SUM, 6, sum_of(out));
     out[AT_SUM + 7] = ' ';
 }

@@ -54,6 +54,19 @@ is_member(const char *name)
 }
 
 static bool
+write_all(int fd, const uint8_t *bytes, size_t n_bytes)
+{
+    for (size_t at = 0; at < n_bytes;) {
+        const ssize_t n_written = write(fd, bytes + at, n_bytes - at);
+        if (n_written < 0 && errno != EINTR) {
+            return false;
+        }
+        at += n_written > 0 ? (size_t)n_written : 0;
+    }
+    return true;
+}
+
+static bool
 copy_bytes(Unpack *self, uint64_t size, int fd, GChecksum *sum, GError **error)
 {
     uint8_t bytes[65536];
@@ -64,12 +77,8 @@ copy_bytes(Unpack *self, uint64_t size, int fd, GChecksum *sum, GError **error)
             return refuse(error, "it is cut short");
         }
         g_checksum_update(sum, bytes, (gssize)n);
-        for (size_t at = 0; at < n;) {
-            const ssize_t n_written = write(fd, bytes + at, n - at);
-            if (n_written < 0 && errno != EINTR) {
-                return fail(error, self->directory);
-            }
-            at += n_written > 0 ? (size_t)n_written : 0;
+        if (!write_all(fd, bytes, n)) {
+            return fail(error, self->directory);
         }
         size -= n;
     }

@@ -172,16 +172,22 @@ typedef struct {
 static bool
 parse_definition(const char *text, PenFoldConfig *config)
 {
-    unsigned lift_ms = 0;
-    unsigned min_ms = 0;
-    char rest = '\0';
+    static const char head[] = "pass/1 lift=";
+    char *end = NULL;
 
-    if (text == NULL ||
-        sscanf(text, "pass/1 lift=%ums min=%ums%c", &lift_ms, &min_ms, &rest) != 2 ||
-        lift_ms > UINT32_MAX / 1000u || min_ms > UINT32_MAX / 1000u) {
+    if (text == NULL || !g_str_has_prefix(text, head)) {
         return false;
     }
-    *config = (PenFoldConfig){ .lift_us = lift_ms * 1000u, .min_contact_us = min_ms * 1000u };
+    const guint64 lift_ms = g_ascii_strtoull(text + strlen(head), &end, 10);
+    if (!g_str_has_prefix(end, "ms min=")) {
+        return false;
+    }
+    const guint64 min_ms = g_ascii_strtoull(end + strlen("ms min="), &end, 10);
+    if (!g_str_equal(end, "ms") || lift_ms > UINT32_MAX / 1000u || min_ms > UINT32_MAX / 1000u) {
+        return false;
+    }
+    *config = (PenFoldConfig){ .lift_us = (uint32_t)lift_ms * 1000u,
+                               .min_contact_us = (uint32_t)min_ms * 1000u };
     return true;
 }
 
