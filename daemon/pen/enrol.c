@@ -478,12 +478,6 @@ on_wait_up(gpointer user_data)
     return G_SOURCE_REMOVE;
 }
 
-static gint
-compare_addresses(gconstpointer a, gconstpointer b, gpointer user_data)
-{
-    return g_ascii_strcasecmp(a, b);
-}
-
 static PdEnrol *
 enrol_new(PdPenManager *manager, const char *pen, const char *adapter)
 {
@@ -495,7 +489,7 @@ enrol_new(PdPenManager *manager, const char *pen, const char *adapter)
     self->adapter = g_strdup(adapter);
     self->bonded = g_ptr_array_new_with_free_func(g_free);
     self->refused = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    self->heard = g_tree_new_full(compare_addresses, NULL, g_free, g_free);
+    self->heard = pd_enrol_heard_new();
     self->calls = g_cancellable_new();
     self->life = g_object_ref(manager->life);
     self->adapter_us = g_get_monotonic_time();

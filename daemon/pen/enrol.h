@@ -37,7 +37,7 @@ struct PdEnrol {
     PdBluezDevice *device; /* being tried */
     GPtrArray *adapters;   /* addresses, to go through */
     GPtrArray *bonded;     /* addresses that hold the bond now */
-    GTree *heard;          /* device address -> who it is and why not, in words */
+    GTree *heard;          /* see pd_enrol_heard_new() */
     GHashTable *refused;   /* device address -> PdEnrolRefusal */
     char *wanted;          /* "", address or serial */
     char *adapter;         /* address or name of the only one to use, NULL = all */
@@ -110,9 +110,14 @@ void pd_enrol_let_device_go(PdEnrol *self);
 void pd_enrol_on_ignored_disconnect(GObject *source, GAsyncResult *result, gpointer user_data);
 
 /* enrol_heard.c: what is told when no pen was enrolled. */
-/** @device was heard and is not the pen, because of @why; replaces what was noted before. */
+/** What a window hears: device address -> who it is and why not. Owns: the caller's. */
+GTree *pd_enrol_heard_new(void);
+/** @device was tried and is not the pen, because of @why; replaces what was noted before. */
 void pd_enrol_note(PdEnrol *self, const PdBluezDevice *device, const char *why);
-bool pd_enrol_is_noted(const PdEnrol *self, const PdBluezDevice *device);
+/** @device is not tried, because of @why; the first reason stays. */
+void pd_enrol_note_objection(PdEnrol *self, const PdBluezDevice *device, const char *why);
+/** A try of @device begins: until it ends, how an earlier one ended is what is told. */
+void pd_enrol_note_try(PdEnrol *self, const PdBluezDevice *device);
 /** Who was heard and why none of them was enrolled. Owns: the caller's. */
 char *pd_enrol_dup_outcome(const PdEnrol *self);
 

@@ -61,7 +61,7 @@ choose(PdEnrol *self, PdBluezDevice *device)
     g_clear_handle_id(&self->timer_id, g_source_remove);
     self->device = pd_bluez_device_ref(device);
     self->is_guess = pd_enrol_is_search(self) && !is_named(self, device);
-    pd_enrol_note(self, device, "the time was up while it was tried");
+    pd_enrol_note_try(self, device);
     pd_bluez_discovery_stop_async(
         self->manager->bluez, self->scanning, NULL, on_scan_stopped, pd_enrol_ref(self));
 }
@@ -133,8 +133,8 @@ consider(PdEnrol *self, PdBluezDevice *device, bool may_guess)
     const char *objection = find_objection(self, device, may_guess);
     if (objection == NULL) {
         choose(self, device);
-    } else if (!pd_enrol_is_noted(self, device)) {
-        pd_enrol_note(self, device, objection);
+    } else {
+        pd_enrol_note_objection(self, device, objection);
     }
 }
 

@@ -52,6 +52,9 @@ test_refusals(void)
         "--pens=1 --adapters=0 --pairing=-1", "PT-0001", 5, PD_ERROR_NO_ADAPTER, "adapter");
     expect_refusal("--pens=1 --no-bluez", "PT-0001", 5, PD_ERROR_NO_BLUEZ, "bluetoothd");
     expect_refusal("--pens=1", "PT-0001", 2, PD_ERROR_ENROLL_TIMEOUT, "pairing mode");
+    /* The window ends in a later try, which must not hide how the first one ended. */
+    expect_refusal("--pens=1", "PT-0001", 3, PD_ERROR_ENROLL_TIMEOUT, "pairing mode");
+    expect_refusal("--pens=1", "PT-0001", 4, PD_ERROR_ENROLL_TIMEOUT, "pairing mode");
     expect_refusal("--pens=0", "", 1, PD_ERROR_ENROLL_TIMEOUT, "heard");
     expect_refusal(SCENARIO_USUAL "--pens=1 --hostile=major", "", 10, PD_ERROR_VERSION, "version");
 }
