@@ -555,8 +555,13 @@ pd_query_read_journal(
         if (out->len > 0 && out->len + n_entry + CHAIN_FIELDS_MAX + VARINT_MAX > PAGE_BYTES) {
             break;
         }
+        const uint64_t seq = (uint64_t)sqlite3_column_int64(stmt, 0);
+        if (seq <= *last_out) {
+            g_set_error(error, PD_ERROR, PD_ERROR_STORE, "the journal's rows are out of order");
+            return NULL;
+        }
         append_entry(out, stmt);
-        *last_out = (uint64_t)sqlite3_column_int64(stmt, 0);
+        *last_out = seq;
     }
     if (stmt == NULL || got < 0) {
         return NULL;

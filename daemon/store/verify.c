@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define STEP_US     INT64_C(100000)
-#define TRIES_MAX   3u
+#define TRIES_MAX   3
 #define N_TABLES    17u
 #define SEGMENT_ROW 16
 
@@ -305,11 +305,11 @@ step_suspects(PdVerify *self, GPtrArray *findings, bool *more_out, GError **erro
     if (self->suspects->len == 0) {
         return true;
     }
-    self->n_tries++;
-    if (!pd_verify_suspects(self, self->n_tries >= TRIES_MAX ? findings : NULL, error)) {
+    self->cursor++;
+    if (!pd_verify_suspects(self, self->cursor >= TRIES_MAX ? findings : NULL, error)) {
         return false;
     }
-    *more_out = self->n_tries < TRIES_MAX && self->suspects->len > 0;
+    *more_out = self->cursor < TRIES_MAX && self->suspects->len > 0;
     self->wants_flush = *more_out;
     return true;
 }
@@ -358,7 +358,13 @@ run_some(PdVerify *self, GPtrArray *findings)
     bool more = false;
 
     G_STATIC_ASSERT(G_N_ELEMENTS(names) == STAGE_DONE + 1);
-    const bool ok = run_stage(self, findings, &more, &error);
+    const int64_t before = self->cursor;
+    bool ok = run_stage(self, findings, &more, &error);
+    if (ok && more && self->cursor <= before) {
+        /* Keys that are out of order would be walked for ever. */
+        g_set_error(&error, PD_ERROR, PD_ERROR_STORE, "its rows are out of order");
+        ok = false;
+    }
     if (!ok) {
         pd_verify_find(findings,
                        g_strdup(names[self->stage]),

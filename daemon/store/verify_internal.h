@@ -16,7 +16,6 @@ struct PdVerify {
     int64_t upto;     /* end of what is walked by key, fixed at the beginning */
     int64_t max_raw;  /* rowid at the beginning */
     GArray *suspects; /* owned; int64_t opened_seq that differ */
-    guint n_tries;
     bool wants_flush;
     GHashTable *logs;      /* owned; &log_id to PdVerifyLog */
     PdVerifyAnchor anchor; /* store_id owned; "" when there is none */
