@@ -319,7 +319,8 @@ fill_receipt(Receipt *self,
     fill_missing(self, verdict->missing);
 }
 
-/* A reader of records cares about a new state, and about new content of a settled one. */
+/* A reader of records cares about a new state, about new content of a settled one, and about
+ * numbers that are of another definition than those before. */
 static bool
 write_entry(PdLedger *ledger,
             const PdSessionFold *session,
@@ -332,13 +333,16 @@ write_entry(PdLedger *ledger,
         verdict->has_old_receipt && memcmp(verdict->old_receipt, view->receipt, 32) == 0;
     const bool same_state = g_strcmp0(verdict->old_state, verdict->state) == 0;
     g_auto(Receipt) receipt = { 0 };
+    char definition[64];
     Pentel__V1__JournalEntry entry;
     uint8_t uuid[16];
     char id[37];
     uint64_t seq = 0;
 
     pentel__v1__journal_entry__init(&entry);
-    if (same_state && (same_content || !verdict->is_over)) {
+    pen_fold_definition(&ledger->config, definition);
+    if (same_state && g_strcmp0(verdict->old_definition, definition) == 0 &&
+        (same_content || !verdict->is_over)) {
         return true;
     }
     pen_session_uuid(session->log_id, session->number, uuid);

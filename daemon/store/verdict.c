@@ -16,6 +16,7 @@ pd_verdict_clear(PdVerdict *self)
     g_clear_pointer(&self->missing, g_array_unref);
     g_clear_pointer(&self->closed_reason, g_free);
     g_clear_pointer(&self->old_state, g_free);
+    g_clear_pointer(&self->old_definition, g_free);
 }
 
 GArray *
@@ -144,12 +145,13 @@ place_times(PdLedger *ledger,
 static bool
 load_old(PdLedger *ledger, const PdSessionFold *session, PdVerdict *verdict, GError **error)
 {
-    g_autoptr(PdStmt) stmt = pd_db_query(ledger->db,
-                                         error,
-                                         "select state, receipt, closed_reason from session"
-                                         " where opened_seq = ?",
-                                         "i",
-                                         (int64_t)session->opened_seq);
+    g_autoptr(PdStmt) stmt =
+        pd_db_query(ledger->db,
+                    error,
+                    "select state, receipt, closed_reason, definition from session"
+                    " where opened_seq = ?",
+                    "i",
+                    (int64_t)session->opened_seq);
     const int got = stmt == NULL ? -1 : pd_db_step(ledger->db, stmt, error);
 
     if (got > 0) {
@@ -159,6 +161,7 @@ load_old(PdLedger *ledger, const PdSessionFold *session, PdVerdict *verdict, GEr
             memcpy(verdict->old_receipt, sqlite3_column_blob(stmt, 1), 32);
         }
         verdict->closed_reason = pd_stmt_dup_text(stmt, 2);
+        verdict->old_definition = pd_stmt_dup_text(stmt, 3);
     }
     return got >= 0;
 }

@@ -17,6 +17,7 @@ typedef struct {
     uint32_t time_error_us;
     char *closed_reason;
     char *old_state; /* NULL: no row yet */
+    char *old_definition;
     uint8_t old_receipt[32];
     bool has_old_receipt;
 } PdVerdict;

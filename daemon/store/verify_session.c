@@ -124,32 +124,48 @@ compare_parts(PdDb *db, int64_t opened_seq, GString *what, GError **error)
     return true;
 }
 
-/* Sealed or not, the receipt of a settled session is in the journal. */
+static bool
+fits_entry(PdStmt *stmt, const Pentel__V1__SessionChanged *said)
+{
+    const char *state = (const char *)sqlite3_column_text(stmt, 0);
+    const bool is_settled = g_strcmp0(state, "complete") == 0 || g_strcmp0(state, "lossy") == 0;
+
+    if (g_strcmp0(said->definition, (const char *)sqlite3_column_text(stmt, 1)) != 0) {
+        return false;
+    }
+    return !is_settled ||
+           (g_strcmp0(said->state, state) == 0 && said->receipt_sha256.len == 32 &&
+            sqlite3_column_bytes(stmt, 2) == 32 &&
+            memcmp(said->receipt_sha256.data, sqlite3_column_blob(stmt, 2), 32) == 0);
+}
+
+/*
+ * Sealed or not, the receipt of a settled session is in the journal; and of any session the
+ * definition, which its numbers do not tell: other thresholds may give the same ones.
+ */
 static bool
 compare_receipt(PdDb *db, int64_t opened_seq, GString *what, GError **error)
 {
-    g_autoptr(PdStmt) stmt = pd_db_query(
-        db,
-        error,
-        "select s.state, s.receipt, j.entry from temp.session s left join main.journal j"
-        " on j.seq = (select max(k.seq) from main.journal k where k.session = s.id"
-        " and k.kind = ?2 and length(k.salt) > 0) where s.opened_seq = ?1"
-        " and s.state in ('complete', 'lossy')",
-        "ii",
-        opened_seq,
-        (int64_t)PENTEL__V1__JOURNAL_ENTRY__KIND_SESSION_CHANGED);
+    g_autoptr(PdStmt) stmt =
+        pd_db_query(db,
+                    error,
+                    "select s.state, s.definition, s.receipt, j.entry"
+                    " from temp.session s left join main.journal j"
+                    " on j.seq = (select max(k.seq) from main.journal k where k.session = s.id"
+                    " and k.kind = ?2 and length(k.salt) > 0) where s.opened_seq = ?1",
+                    "ii",
+                    opened_seq,
+                    (int64_t)PENTEL__V1__JOURNAL_ENTRY__KIND_SESSION_CHANGED);
     const int got = stmt == NULL ? -1 : pd_db_step(db, stmt, error);
 
     if (got <= 0) {
         return got == 0;
     }
     Pentel__V1__JournalEntry *entry = pentel__v1__journal_entry__unpack(
-        NULL, (size_t)sqlite3_column_bytes(stmt, 2), sqlite3_column_blob(stmt, 2));
-    const bool fits =
-        entry != NULL && entry->kind_case == PENTEL__V1__JOURNAL_ENTRY__KIND_SESSION_CHANGED &&
-        g_strcmp0(entry->session_changed->state, (const char *)sqlite3_column_text(stmt, 0)) == 0 &&
-        entry->session_changed->receipt_sha256.len == 32 && sqlite3_column_bytes(stmt, 1) == 32 &&
-        memcmp(entry->session_changed->receipt_sha256.data, sqlite3_column_blob(stmt, 1), 32) == 0;
+        NULL, (size_t)sqlite3_column_bytes(stmt, 3), sqlite3_column_blob(stmt, 3));
+    const bool fits = entry != NULL &&
+                      entry->kind_case == PENTEL__V1__JOURNAL_ENTRY__KIND_SESSION_CHANGED &&
+                      fits_entry(stmt, entry->session_changed);
     if (entry != NULL) {
         pentel__v1__journal_entry__free_unpacked(entry, NULL);
     }

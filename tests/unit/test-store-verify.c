@@ -266,6 +266,9 @@ test_edited(void)
         { "update session set note = null where note = 'again'", "note" },
         { "update session set depth_max = depth_max + 1 where opened_seq = 2", "depth_max" },
         { "update session set state = 'complete' where state = 'lossy'", "state" },
+        /* Other thresholds that give the same numbers. */
+        { "update session set definition = 'pass/1 lift=800ms min=310ms' where opened_seq = 2",
+          "its receipt in the journal" },
         { "update session set start_wall_us = start_wall_us + 1 where opened_seq = 3",
           "start_wall_us" },
         { "delete from session where opened_seq = 4", "is gone" },
