@@ -11,6 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bus"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import bench  # noqa: E402
 import files  # noqa: E402
 import harness  # noqa: E402
 
@@ -18,7 +19,13 @@ SYNC = harness.BUILD / "client/sync/pentel-sync"
 
 
 def last(path, id):
-    return files.read(path, with_open=True).get(id) if (path / ".open").exists() else None
+    """Its last state, None when there is none yet or the open set is just being written."""
+    if not (path / ".open").exists():
+        return None
+    try:
+        return files.read(path, with_open=True).get(id)
+    except (bench.Failure, ValueError, IndexError):
+        return None
 
 
 def run():
