@@ -151,7 +151,7 @@ cli_text_nearest(const char *typed, const char *const *words)
             nearest = words[i];
         }
     }
-    return best <= 3 && best < strlen(typed) ? nearest : NULL;
+    return best <= 3 && best < strlen(typed) && 2 * best <= strlen(typed) ? nearest : NULL;
 }
 
 void

@@ -177,6 +177,7 @@ test_nearest(void)
     g_assert_cmpstr(cli_text_nearest("sohw", words), ==, "show");
     g_assert_cmpstr(cli_text_nearest("stat", words), ==, "status");
     g_assert_null(cli_text_nearest("frobnicate", words));
+    g_assert_null(cli_text_nearest("frob", words));
     g_assert_null(cli_text_nearest("", words));
     g_autofree char *endless = g_strnfill(5000, 'x');
     g_assert_null(cli_text_nearest(endless, words));
