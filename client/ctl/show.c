@@ -127,6 +127,12 @@ append_numbers(GString *out, const CliTerm *term, GVariant *session)
     append_line(out, term, "depth", depth);
 }
 
+static bool
+is_erased(GVariant *session)
+{
+    return g_strcmp0(cli_dict_get_text(session, "state"), "erased") == 0;
+}
+
 static void
 append_records(GString *out, const CliTerm *term, GVariant *session)
 {
@@ -145,7 +151,7 @@ append_records(GString *out, const CliTerm *term, GVariant *session)
                            "%" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT ", %s",
                            first,
                            last,
-                           n == 0 ? "all here" : "missing:");
+                           is_erased(session) ? "erased" : (n == 0 ? "all here" : "missing:"));
     for (gsize i = 0; i < n; i++) {
         guint32 from = 0;
         guint32 to = 0;
@@ -249,8 +255,10 @@ append_header(GString *out, const CliTerm *term, GVariant *session)
     append_line(out, term, "session", cli_dict_get_text(session, "id"));
     append_line(out, term, "pen", cli_dict_get_text(session, "pen"));
     append_state_line(out, term, session);
-    append_time_line(out, term, session);
-    append_numbers(out, term, session);
+    if (!is_erased(session)) {
+        append_time_line(out, term, session);
+        append_numbers(out, term, session);
+    }
     append_line(out, term, "zones", zones);
     append_line(out, term, "patient", cli_dict_get_text(session, "patient"));
     append_line(out, term, "operator", cli_dict_get_text(session, "operator"));

@@ -113,15 +113,15 @@ add_records(GVariantBuilder *builder, const PdSession *session)
     g_variant_builder_add(builder, "{sv}", "records", g_variant_builder_end(&records));
 }
 
+/* When it was and what its records add up to; of an erased one nothing is known any more. */
 static void
-add_summary(GVariantBuilder *builder, const PdSession *session)
+add_numbers(GVariantBuilder *builder, const PdSession *session)
 {
-    static const char *const none[] = { NULL };
     const PenSessionFold *fold = &session->fold;
-    const char *const *zones = session->zones != NULL ? (const char *const *)session->zones : none;
 
-    add_text(builder, "id", session->id);
-    add_text(builder, "pen", session->serial);
+    if (g_strcmp0(session->state, "erased") == 0) {
+        return;
+    }
     if (session->placed) {
         add_time(builder, "started_at", session->start_wall_us);
         add_u32(builder, "time_error_ms", (uint32_t)((session->time_error_us + 999ull) / 1000u));
@@ -136,6 +136,17 @@ add_summary(GVariantBuilder *builder, const PdSession *session)
     add_u64(builder, "contact_ms", to_ms(fold->contact_us));
     add_u32(builder, "pass_count", fold->n_passes);
     add_depth(builder, &fold->depth);
+}
+
+static void
+add_summary(GVariantBuilder *builder, const PdSession *session)
+{
+    static const char *const none[] = { NULL };
+    const char *const *zones = session->zones != NULL ? (const char *const *)session->zones : none;
+
+    add_text(builder, "id", session->id);
+    add_text(builder, "pen", session->serial);
+    add_numbers(builder, session);
     add_text(builder, "state", session->state);
     add_records(builder, session);
     g_variant_builder_add(builder, "{sv}", "zones", g_variant_new_strv(zones, -1));

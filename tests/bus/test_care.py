@@ -81,6 +81,10 @@ def check_erasure(rig):
     for session in ids[:2]:
         shown = rig.ctl_json("show", session)
         check(shown["state"] == "erased" and shown["passes"] == [], f"erased: {shown}")
+        check(all(shown[key] is None for key in ("elapsed_ms", "contact_ms", "pass_count", "depth_um")),
+              f"zeros stand for what is not known any more: {shown}")
+        text = rig.ctl_ok("show", shown["id"])
+        check("all here" not in text and "no contact" not in text, f"erased, and said to be here: {text}")
     grep = subprocess.run(["grep", "-rl", "4711-secret", str(rig.state)], capture_output=True)
     check(grep.returncode == 1, f"still in {grep.stdout}")
     check(rig.ctl("erase", ids[2]).returncode == harness.USAGE, "erased without a reason")
