@@ -55,34 +55,6 @@ parse_anchor(GVariant *options, PdVerifyAnchor *anchor_out, bool *has_out, GErro
     return false;
 }
 
-static bool
-take_place(PdServiceRequest *self)
-{
-    g_autoptr(GError) error = NULL;
-
-    self->stream = pd_service_stream_new(self->service->streams, self->uid, &error);
-    if (self->stream == NULL) {
-        pd_service_request_fail(self, error);
-    }
-    return self->stream != NULL;
-}
-
-/* Answers with the client's end of the pipe; false: failed, and said so. */
-static bool
-open_stream(PdServiceRequest *self, const PdServiceStreamSource *funcs, void *source)
-{
-    g_autoptr(GError) error = NULL;
-    const int fd = pd_service_stream_open(self->stream, funcs, source, &error);
-
-    if (fd < 0) {
-        pd_service_request_fail(self, error);
-        return false;
-    }
-    g_autoptr(GUnixFDList) fds = g_unix_fd_list_new_from_array(&fd, 1);
-    pd_service_request_return(self, g_variant_new("(h)", 0), fds);
-    return true;
-}
-
 static void
 do_verify(PdServiceRequest *request)
 {
@@ -96,12 +68,13 @@ do_verify(PdServiceRequest *request)
         pd_service_request_fail(self, error);
         return;
     }
-    if (!take_place(self)) {
+    if (!pd_service_request_take_stream(self)) {
         return;
     }
     PdServiceVerify *source = pd_service_verify_new(
         self->service, pd_store_verify_new(self->service->store, has_anchor ? &anchor : NULL));
-    if (!open_stream(self, pd_service_verify_get_funcs(), source)) {
+    if (!pd_service_request_return_stream(
+            self, g_variant_new("(h)", 0), pd_service_verify_get_funcs(), source)) {
         pd_service_verify_free(source);
     }
 }
@@ -262,7 +235,8 @@ on_backup_ready(GObject *object, GAsyncResult *result, gpointer user_data)
     }
     pd_service_audit_read(self->uid, NULL, "a copy of everything");
     PdServiceBackup *source = pd_service_backup_new(self->service, backup);
-    if (!open_stream(self, pd_service_backup_get_funcs(), source)) {
+    if (!pd_service_request_return_stream(
+            self, g_variant_new("(h)", 0), pd_service_backup_get_funcs(), source)) {
         pd_service_backup_free(source);
     }
 }
@@ -272,7 +246,7 @@ do_backup(PdServiceRequest *request)
 {
     g_autoptr(PdServiceRequest) self = request;
 
-    if (take_place(self)) {
+    if (pd_service_request_take_stream(self)) {
         pd_store_backup_async(
             self->service->store, self->service->cancellable, on_backup_ready, self);
         g_steal_pointer(&self);

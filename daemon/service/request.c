@@ -182,3 +182,41 @@ pd_service_request_fail_with(PdServiceRequest *self, PdError code, const char *f
     va_end(arguments);
     pd_service_request_fail(self, error);
 }
+
+bool
+pd_service_request_take_stream(PdServiceRequest *self)
+{
+    g_autoptr(GError) error = NULL;
+
+    self->stream = pd_service_stream_new(self->service->streams, self->uid, &error);
+    if (self->stream == NULL) {
+        pd_service_request_fail(self, error);
+    }
+    return self->stream != NULL;
+}
+
+void
+pd_service_request_return_fd(PdServiceRequest *self, GVariant *value, int fd)
+{
+    g_autoptr(GUnixFDList) fds = g_unix_fd_list_new_from_array(&fd, 1);
+
+    pd_service_request_return(self, value, fds);
+}
+
+bool
+pd_service_request_return_stream(PdServiceRequest *self,
+                                 GVariant *value,
+                                 const PdServiceStreamSource *funcs,
+                                 void *source)
+{
+    g_autoptr(GVariant) reply = g_variant_ref_sink(value);
+    g_autoptr(GError) error = NULL;
+    const int fd = pd_service_stream_open(self->stream, funcs, source, &error);
+
+    if (fd < 0) {
+        pd_service_request_fail(self, error);
+        return false;
+    }
+    pd_service_request_return_fd(self, reply, fd);
+    return true;
+}

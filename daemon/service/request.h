@@ -64,6 +64,23 @@ bool pd_service_request_is_open(const PdServiceRequest *self);
 /** Answer with @value, a tuple, sunk here. @fds may be NULL. */
 void pd_service_request_return(PdServiceRequest *self, GVariant *value, GUnixFDList *fds);
 
+/** Take a place for a stream before any work is done; false: refused, and answered so. */
+bool pd_service_request_take_stream(PdServiceRequest *self);
+
+/** Answer with @value, a tuple whose handle is 0, sunk here. Owns: @fd is closed here. */
+void pd_service_request_return_fd(PdServiceRequest *self, GVariant *value, int fd);
+
+/**
+ * Start the stream that was taken and answer with the client's end of it.
+ *
+ * Owns:   sinks @value, as pd_service_request_return_fd(). On true @source is the
+ *         stream's until it is closed; on false the caller's, and the answer is an error.
+ */
+bool pd_service_request_return_stream(PdServiceRequest *self,
+                                      GVariant *value,
+                                      const PdServiceStreamSource *funcs,
+                                      void *source);
+
 /** Makes the answer, a tuple, of what a query gave. Runs in a thread of its own. */
 typedef GVariant *(*PdServiceBuild)(gconstpointer data);
 

@@ -11,45 +11,12 @@
 #include "service/request.h"
 #include "service/session_source.h"
 
-#include <unistd.h>
-
-static bool
-take_place(PdServiceRequest *self)
-{
-    g_autoptr(GError) error = NULL;
-
-    self->stream = pd_service_stream_new(self->service->streams, self->uid, &error);
-    if (self->stream == NULL) {
-        pd_service_request_fail(self, error);
-        return false;
-    }
-    return true;
-}
-
-/* Sends @value, a tuple whose handle is 0, with @fd, which is closed here. */
-static void
-return_fd(PdServiceRequest *self, GVariant *value, int fd)
-{
-    g_autoptr(GUnixFDList) fds = g_unix_fd_list_new_from_array(&fd, 1);
-
-    pd_service_request_return(self, value, fds);
-}
-
 static void
 start_source(PdServiceRequest *self, PdServiceSource *source, GVariant *value)
 {
-    g_autoptr(PdServiceSource) owned = source;
-    g_autoptr(GVariant) reply = g_variant_ref_sink(value);
-    g_autoptr(GError) error = NULL;
-    const int fd =
-        pd_service_stream_open(self->stream, pd_service_source_get_funcs(), owned, &error);
-
-    if (fd < 0) {
-        pd_service_request_fail(self, error);
-        return;
+    if (!pd_service_request_return_stream(self, value, pd_service_source_get_funcs(), source)) {
+        pd_service_source_free(source);
     }
-    g_steal_pointer(&owned);
-    return_fd(self, reply, fd);
 }
 
 static void
@@ -125,7 +92,7 @@ do_stream_session(PdServiceRequest *request)
             self, PD_ERROR_INVALID_ARGUMENT, "no such format; pass \"raw\" or \"jsonl\"");
         return;
     }
-    if (!take_place(self)) {
+    if (!pd_service_request_take_stream(self)) {
         return;
     }
     pd_store_get_session_async(
@@ -157,7 +124,7 @@ do_read_journal(PdServiceRequest *request)
     uint64_t after = 0;
     PdStoreHealth health = { 0 };
 
-    if (!take_place(self)) {
+    if (!pd_service_request_take_stream(self)) {
         return;
     }
     g_variant_get(self->arguments, "(t)", &after);
@@ -198,7 +165,7 @@ do_follow_live(PdServiceRequest *request)
         pd_service_request_fail_with(self, PD_ERROR_NOT_FOUND, "no pen %s is enrolled", pen);
         return;
     }
-    if (!take_place(self)) {
+    if (!pd_service_request_take_stream(self)) {
         return;
     }
     const int fd = pd_service_follow_begin(self->service, self->stream, pen, &error);
@@ -207,7 +174,7 @@ do_follow_live(PdServiceRequest *request)
         return;
     }
     pd_service_audit_read(self->uid, NULL, "live samples");
-    return_fd(self, g_variant_new("(h)", 0), fd);
+    pd_service_request_return_fd(self, g_variant_new("(h)", 0), fd);
 }
 
 static gboolean
