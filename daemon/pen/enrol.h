@@ -55,6 +55,7 @@ struct PdEnrol {
     guint timeout_id;
     guint timer_id;
     guint cancel_id;
+    uint32_t pause_ms;  /* between two scans */
     int64_t scan_us;    /* when this scan began */
     int64_t heard_us;   /* when any pen was last heard */
     int64_t dead_us;    /* since when discovery shows no life; 0 = it does */
@@ -132,3 +133,7 @@ bool pd_enrol_watch_start(PdEnrol *self);
 
 /* enrol_scan.c: find it on the adapter whose turn it is. */
 void pd_enrol_start_scan(PdEnrol *self);
+/** Start it after a pause. */
+void pd_enrol_start_scan_in(PdEnrol *self, uint32_t pause_ms);
+/** Stop the scan, let others have the radio for a pause, and start it again. */
+void pd_enrol_scan_anew(PdEnrol *self, uint32_t pause_ms);

@@ -13,38 +13,6 @@
 #define DEAD_US  INT64_C(12000000)
 #define AGAIN_MS 500
 
-static gboolean
-on_again(gpointer user_data)
-{
-    PdEnrol *self = user_data;
-
-    self->timer_id = 0;
-    pd_enrol_start_scan(self);
-    return G_SOURCE_REMOVE;
-}
-
-static void
-on_stopped(GObject *source, GAsyncResult *result, gpointer user_data)
-{
-    g_autoptr(PdEnrol) self = user_data;
-
-    (void)pd_bluez_discovery_stop_finish(NULL, result, NULL);
-    if (pd_enrol_is_over(self)) {
-        return;
-    }
-    g_clear_pointer(&self->scanning, g_free);
-    pd_enrol_release_all(self);
-    pd_enrol_set_timer(self, AGAIN_MS, on_again);
-}
-
-static void
-start_anew(PdEnrol *self)
-{
-    self->step = PD_ENROL_OPEN;
-    pd_bluez_discovery_stop_async(
-        self->manager->bluez, pd_enrol_get_adapter(self), NULL, on_stopped, pd_enrol_ref(self));
-}
-
 static void
 on_cycled(GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -59,7 +27,7 @@ on_cycled(GObject *source, GAsyncResult *result, gpointer user_data)
         g_warning("enrolment: %s", error->message);
     }
     g_clear_pointer(&self->scanning, g_free);
-    pd_enrol_set_timer(self, AGAIN_MS, on_again);
+    pd_enrol_start_scan_in(self, AGAIN_MS);
 }
 
 static void
@@ -97,7 +65,7 @@ restart_service(PdEnrol *self)
                              "pen again");
         return; /* the window ends with bluetoothd */
     }
-    start_anew(self);
+    pd_enrol_scan_anew(self, AGAIN_MS);
 }
 
 static void
@@ -108,7 +76,7 @@ climb(PdEnrol *self)
     pd_enrol_set_problem(self, "bluetoothd says that it discovers, and does not");
     if (self->n_rungs == 1) {
         g_warning("discovery on %s is dead, starting it anew", pd_enrol_get_adapter(self));
-        start_anew(self);
+        pd_enrol_scan_anew(self, AGAIN_MS);
     } else if (self->n_rungs == 2 && !is_anybody_linked(self)) {
         g_warning("discovery on %s is dead again, switching the adapter off and on",
                   pd_enrol_get_adapter(self));
@@ -134,7 +102,7 @@ pd_enrol_watch_discovery(PdEnrol *self)
             return false;
         }
         g_debug("enrolment: nothing was heard for a while, scanning anew");
-        start_anew(self);
+        pd_enrol_scan_anew(self, AGAIN_MS);
         return true;
     }
     self->dead_us = self->dead_us != 0 ? self->dead_us : now_us;

@@ -184,6 +184,12 @@ on_scan_again(gpointer user_data)
     return G_SOURCE_REMOVE;
 }
 
+void
+pd_enrol_start_scan_in(PdEnrol *self, uint32_t pause_ms)
+{
+    pd_enrol_set_timer(self, pause_ms, on_scan_again);
+}
+
 static void
 on_scan_paused(GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -195,15 +201,16 @@ on_scan_paused(GObject *source, GAsyncResult *result, gpointer user_data)
     }
     g_clear_pointer(&self->scanning, g_free);
     pd_enrol_release_all(self);
-    pd_enrol_set_timer(self, SCAN_PAUSE_MS, on_scan_again);
+    pd_enrol_start_scan_in(self, self->pause_ms);
 }
 
-static void
-pause_scan(PdEnrol *self)
+void
+pd_enrol_scan_anew(PdEnrol *self, uint32_t pause_ms)
 {
     self->step = PD_ENROL_OPEN;
+    self->pause_ms = pause_ms;
     pd_bluez_discovery_stop_async(
-        self->manager->bluez, self->scanning, NULL, on_scan_paused, pd_enrol_ref(self));
+        self->manager->bluez, pd_enrol_get_adapter(self), NULL, on_scan_paused, pd_enrol_ref(self));
 }
 
 static void
@@ -253,7 +260,7 @@ on_scan_poll(gpointer user_data)
     }
     if (now_us - self->scan_us > SCAN_SLICE_US && is_anybody_waiting(self)) {
         self->timer_id = 0;
-        pause_scan(self);
+        pd_enrol_scan_anew(self, SCAN_PAUSE_MS);
         return G_SOURCE_REMOVE;
     }
     self->timer_id = 0; /* the watchdog may set another */
@@ -288,7 +295,7 @@ on_scanning(GObject *source, GAsyncResult *result, gpointer user_data)
         pd_enrol_set_problem(self, error->message);
         g_error_free(error);
         if (!is_theirs || !pd_enrol_watch_start(self)) {
-            pd_enrol_set_timer(self, POLL_MS, on_scan_again);
+            pd_enrol_start_scan_in(self, POLL_MS);
         }
         return;
     }
