@@ -6,7 +6,6 @@
 #include "ctl/args.h"
 #include "ctl/command.h"
 #include "ctl/run.h"
-#include "lib/json.h"
 
 #include <string.h>
 
@@ -62,27 +61,10 @@ collect_pass(const CtlArgs *args, GVariantDict *fields)
     return CTL_EXIT_OK;
 }
 
-static CtlExit
-print_json(const char *id, GVariant *reply)
-{
-    g_autoptr(GString) out = g_string_new(NULL);
-    CliJson json = CLI_JSON_INIT(out);
-    guint64 seq = 0;
-
-    g_variant_get(reply, "(t)", &seq);
-    cli_json_open(&json, NULL, '{');
-    cli_json_text(&json, "id", id);
-    cli_json_uint(&json, "seq", seq);
-    cli_json_close(&json, '}');
-    g_string_append_c(out, '\n');
-    return ctl_print(out, NULL);
-}
-
 CtlExit
 ctl_annotate(CtlRun *run)
 {
     g_auto(GVariantDict) fields = G_VARIANT_DICT_INIT(NULL);
-    g_autoptr(GVariant) reply = NULL;
     const char *id = run->args.operands[0];
     CtlExit exit_code = collect(&run->args, &fields);
 
@@ -92,12 +74,9 @@ ctl_annotate(CtlRun *run)
     if (exit_code != CTL_EXIT_OK) {
         return exit_code;
     }
-    exit_code = ctl_run_call(run,
-                             "annotate the session",
-                             CLI_BUS_LOG1,
-                             "Annotate",
-                             g_variant_new("(s@a{sv})", id, g_variant_dict_end(&fields)),
-                             "(t)",
-                             &reply);
-    return exit_code == CTL_EXIT_OK && run->is_json ? print_json(id, reply) : exit_code;
+    return ctl_run_say(run,
+                       "annotate the session",
+                       "Annotate",
+                       id,
+                       g_variant_new("(s@a{sv})", id, g_variant_dict_end(&fields)));
 }

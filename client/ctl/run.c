@@ -6,6 +6,7 @@
  */
 #include "ctl/run.h"
 
+#include "lib/json.h"
 #include "lib/output.h"
 
 #include <errno.h>
@@ -85,4 +86,26 @@ ctl_print(GString *text, bool *has_reader_out)
     return ctl_fail(CTL_EXIT_FAILED,
                     "cannot write the output: %s; look at where it goes to",
                     g_strerror(number));
+}
+
+CtlExit
+ctl_run_say(CtlRun *run, const char *doing, const char *method, const char *id, GVariant *arguments)
+{
+    g_autoptr(GVariant) reply = NULL;
+    const CtlExit exit_code =
+        ctl_run_call(run, doing, CLI_BUS_LOG1, method, arguments, "(t)", &reply);
+    guint64 seq = 0;
+
+    if (exit_code != CTL_EXIT_OK || !run->is_json) {
+        return exit_code;
+    }
+    g_autoptr(GString) out = g_string_new(NULL);
+    CliJson json = CLI_JSON_INIT(out);
+    g_variant_get(reply, "(t)", &seq);
+    cli_json_open(&json, NULL, '{');
+    cli_json_text(&json, "id", id);
+    cli_json_uint(&json, "seq", seq);
+    cli_json_close(&json, '}');
+    g_string_append_c(out, '\n');
+    return ctl_print(out, NULL);
 }

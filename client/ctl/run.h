@@ -32,3 +32,10 @@ CtlExit ctl_run_call(CtlRun *run,
  * A reader that went away is no error: @has_reader_out (may be NULL) says so.
  */
 CtlExit ctl_print(GString *text, bool *has_reader_out);
+
+/**
+ * Call a @method of Log1 that says something about session @id and returns the journal's
+ * seq of it: nothing is printed, with --json {id, seq}.
+ */
+CtlExit ctl_run_say(
+    CtlRun *run, const char *doing, const char *method, const char *id, GVariant *arguments);
