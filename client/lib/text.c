@@ -151,7 +151,8 @@ cli_text_nearest(const char *typed, const char *const *words)
             nearest = words[i];
         }
     }
-    return best <= 3 && best < strlen(typed) && 2 * best <= strlen(typed) ? nearest : NULL;
+    /* At most half of the word is wrong. */
+    return best <= 3 && best <= strlen(typed) / 2 ? nearest : NULL;
 }
 
 void
