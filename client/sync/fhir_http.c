@@ -23,9 +23,10 @@ typedef struct {
     GByteArray *body;          /* owned */
     GInputStream *stream;      /* owned */
     GError *error;             /* owned */
-    GCancellable *cancellable; /* owned; also ended by the deadline */
+    GCancellable *cancellable; /* owned; cancelled by what stops it, and by nothing else */
+    GSource *stop;             /* owned; fires at the deadline, or when the caller cancels */
     gsize max_bytes;
-    bool is_late;
+    bool is_stopped;
     bool is_done;
 } Exchange;
 
@@ -161,23 +162,26 @@ on_sent(GObject *source, GAsyncResult *result, gpointer data)
         finish(exchange, error);
         return;
     }
+    /* From here on an answer without end must not keep it from its turn. */
+    g_source_set_priority(exchange->stop, G_PRIORITY_HIGH);
     read_more(exchange);
 }
 
 static gboolean
-on_deadline(gpointer data)
+on_stop(gpointer data)
 {
     Exchange *exchange = data;
 
-    exchange->is_late = true;
+    exchange->is_stopped = true;
     g_cancellable_cancel(exchange->cancellable);
     return G_SOURCE_REMOVE;
 }
 
+/* In whichever thread cancels. */
 static void
 on_cancelled(GCancellable *outer, gpointer data)
 {
-    g_cancellable_cancel(G_CANCELLABLE(data));
+    g_source_set_ready_time(data, 0);
 }
 
 static SoupMessage *
@@ -210,21 +214,27 @@ message_new(const FhirHttpRequest *request, GError **error)
     return message;
 }
 
+/* libsoup 3.2 crashes when it is cancelled between an answer and its callback: it then closes
+ * a stream that it has no use for, after letting go of what that needs. So the stop waits its
+ * turn behind any callback that is due. */
+static void
+prepare_stop(FhirHttp *self, Exchange *exchange)
+{
+    exchange->stop = g_timeout_source_new_seconds(self->setup.timeout_s);
+    g_source_set_priority(exchange->stop, G_PRIORITY_LOW);
+    g_source_set_callback(exchange->stop, on_stop, exchange, NULL);
+    g_source_attach(exchange->stop, self->context);
+}
+
 /* Runs the context until the exchange is over; nothing of it is pending afterwards. */
 static void
 run(FhirHttp *self, SoupMessage *message, Exchange *exchange)
 {
-    GSource *deadline = g_timeout_source_new_seconds(self->setup.timeout_s);
-
-    g_source_set_callback(deadline, on_deadline, exchange, NULL);
-    g_source_attach(deadline, self->context);
     soup_session_send_async(
         self->session, message, G_PRIORITY_DEFAULT, exchange->cancellable, on_sent, exchange);
     while (!exchange->is_done) {
         g_main_context_iteration(self->context, TRUE);
     }
-    g_source_destroy(deadline);
-    g_source_unref(deadline);
     if (exchange->stream != NULL) {
         /* An answer that was not read to its end must not be waited for. */
         if (exchange->error != NULL) {
@@ -280,20 +290,22 @@ fhir_http_send(FhirHttp *self,
     }
     exchange.body = g_byte_array_new();
     exchange.cancellable = g_cancellable_new();
-    const gulong handler = cancellable == NULL ? 0
-                                               : g_cancellable_connect(cancellable,
-                                                                       G_CALLBACK(on_cancelled),
-                                                                       exchange.cancellable,
-                                                                       NULL);
+    prepare_stop(self, &exchange);
+    const gulong handler =
+        cancellable == NULL
+            ? 0
+            : g_cancellable_connect(cancellable, G_CALLBACK(on_cancelled), exchange.stop, NULL);
     g_main_context_push_thread_default(self->context);
     run(self, message, &exchange);
     g_main_context_pop_thread_default(self->context);
     g_cancellable_disconnect(cancellable, handler);
+    g_source_destroy(exchange.stop);
+    g_clear_pointer(&exchange.stop, g_source_unref);
 
     bool is_good = exchange.error == NULL && check_length(message, &exchange, &exchange.error);
     if (is_good) {
         take_reply(reply_out, message, &exchange);
-    } else if (exchange.is_late) {
+    } else if (exchange.is_stopped && !g_cancellable_is_cancelled(cancellable)) {
         g_set_error(error,
                     G_IO_ERROR,
                     G_IO_ERROR_TIMED_OUT,
