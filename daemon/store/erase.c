@@ -382,14 +382,21 @@ erase_mentions(PdLedger *ledger, const Erase *erase, GArray *mentions, GError **
     return true;
 }
 
+/* In the transaction, so that it is known after a crash and forgotten with a rollback. */
+static bool
+begin_erasing(PdLedger *ledger, GError **error)
+{
+    ledger->must_scrub = true;
+    return pd_db_script(ledger->db,
+                        "pragma secure_delete=on;"
+                        "insert or replace into meta (key, value) values ('scrub', 1)",
+                        error);
+}
+
 static bool
 erase_targets(PdLedger *ledger, const Erase *erase, const GArray *targets, GError **error)
 {
-    if (!pd_db_script(ledger->db,
-                      "pragma secure_delete=on;"
-                      "insert or replace into meta (key, value) values ('scrub', 1)",
-                      error) ||
-        !erase_sealed(ledger, targets, error)) {
+    if (!begin_erasing(ledger, error) || !erase_sealed(ledger, targets, error)) {
         return false;
     }
     for (guint i = 0; i < targets->len; i++) {
@@ -397,7 +404,6 @@ erase_targets(PdLedger *ledger, const Erase *erase, const GArray *targets, GErro
             return false;
         }
     }
-    ledger->must_scrub = true;
     if (erase->out != NULL) {
         erase->out->n_sessions = targets->len;
     }
@@ -494,8 +500,7 @@ pd_erase_entries(PdLedger *ledger,
             g_array_append_val(mentions, mention);
         }
     }
-    ledger->must_scrub = ledger->must_scrub || mentions->len > 0;
-    return (mentions->len == 0 || pd_db_script(ledger->db, "pragma secure_delete=on", error)) &&
+    return (mentions->len == 0 || begin_erasing(ledger, error)) &&
            erase_mentions(ledger, &erase, mentions, error);
 }
 

@@ -66,7 +66,7 @@ load_erased(PdLedger *self, GError **error)
             self->db, 0, &must_scrub, error, "select value from meta where key = 'scrub'")) {
         return false;
     }
-    self->must_scrub = self->must_scrub || must_scrub != 0;
+    self->must_scrub = must_scrub != 0;
     return true;
 }
 
@@ -183,6 +183,8 @@ pd_ledger_reload(PdLedger *self, GError **error)
 {
     g_hash_table_remove_all(self->sessions);
     g_hash_table_remove_all(self->logs);
+    /* What was to replace these did not come about: the index still names them. */
+    g_ptr_array_set_size(self->replaced, 0);
     return load_next_rowid(self, error) && load_logs(self, error) && load_causes(self, error) &&
            load_erased(self, error) && load_tail(self, error) && load_behind(self, error);
 }

@@ -438,6 +438,87 @@ test_retention(void)
     expect_sound(rig);
 }
 
+static void
+append_session(Rig *rig, const Treatment *treatment, guint session)
+{
+    const uint32_t last = g_array_index(treatment->session_end, uint32_t, session);
+
+    for (uint32_t number = number_of(treatment, session); number <= last; number++) {
+        rig_append(rig, treatment, number);
+    }
+    rig_flush(rig);
+}
+
+/* An old session for each segment. */
+static Rig *
+new_old_rig(const Treatment *treatment, guint n_sessions)
+{
+    Rig *rig = rig_new();
+    const PenAnchor anchor = {
+        .boot = 1, .tick_us = 1000, .wall_us = 1600000000000000, .wall_synced = true
+    };
+
+    pd_store_add_anchor(rig->store, LOG_ID, &anchor);
+    for (guint i = 0; i < n_sessions; i++) {
+        append_session(rig, treatment, i);
+        seal(rig);
+    }
+    return rig;
+}
+
+static void
+retire(Rig *rig)
+{
+    rig->config.retention_days = 100;
+    rig_close(rig);
+    rig_open(rig);
+    pd_store_set_wall_synced(rig->store, true);
+    rig_flush(rig);
+    rig_flush(rig);
+    rig_flush(rig);
+}
+
+static void
+forbid_erasing(Rig *rig, uint32_t number)
+{
+    g_autofree char *sql =
+        g_strdup_printf("create trigger forbid before update on session when new.state = 'erased'"
+                        " and new.number = %u begin select raise(abort, 'forbidden'); end",
+                        number);
+
+    rig_close(rig);
+    rig_sql(rig, sql);
+    rig_open(rig);
+}
+
+/* An erasure that was rolled back has taken nothing, neither then nor with the next one. */
+static void
+test_rolled_back(void)
+{
+    g_autoptr(Treatment) treatment = treatment_new(&plan);
+    g_autoptr(Rig) rig = new_old_rig(treatment, 2);
+    g_autoptr(GError) error = NULL;
+    uint32_t n = 0;
+
+    forbid_erasing(rig, number_of(treatment, 1));
+    g_test_expect_message("store", G_LOG_LEVEL_WARNING, "*forbidden*");
+    retire(rig);
+    g_test_assert_expected_messages();
+    append_session(rig, treatment, 2);
+    g_autofree char *next = annotate(rig, treatment, 2, PATIENT);
+    g_assert_true(erase(rig, &(PdErasure){ .session = next, .reason = "r" }, &n, &error));
+    g_assert_no_error(error);
+    rig->config.retention_days = 0;
+    rig_close(rig);
+    rig_sql(rig, "drop trigger forbid");
+    rig_open(rig);
+    g_autoptr(PdSession) session = rig_get_number(rig, LOG_ID, number_of(treatment, 1));
+    g_assert_cmpstr(session->state, ==, "complete");
+    g_autoptr(GByteArray) raw = rig_read_all_raw(rig, session->id);
+    g_assert_cmpuint(raw->len, >, 0);
+    expect_sound(rig);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -448,5 +529,6 @@ main(int argc, char **argv)
     g_test_add_func("/store/erase/hold", test_hold);
     g_test_add_func("/store/erase/arguments", test_arguments);
     g_test_add_func("/store/erase/retention", test_retention);
+    g_test_add_func("/store/erase/rolled-back", test_rolled_back);
     return g_test_run();
 }
