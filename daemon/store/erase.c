@@ -9,6 +9,7 @@
 #include "core/wire.h"
 #include "store/annotate.h"
 #include "store/chain.h"
+#include "store/derive.h"
 #include "store/rebuild.h"
 #include "util/error.h"
 
@@ -178,9 +179,8 @@ delete_rows(PdLedger *ledger, const Target *target, GError **error)
     }
     return pd_db_run(ledger->db,
                      error,
-                     "delete from raw where log_id = ?1 and session = ?2 and rowid between"
-                     " (select raw_min from session where opened_seq = ?3) and"
-                     " (select raw_max from session where opened_seq = ?3)",
+                     "delete from raw where log_id = ?1 and session = ?2 and rowid >="
+                     " (select nullif(raw_min, 0) from session where opened_seq = ?3)",
                      "iii",
                      (int64_t)target->log_id,
                      (int64_t)target->number,
@@ -431,6 +431,20 @@ check_erase(const Erase *erase, GError **error)
     return wrong == NULL;
 }
 
+/* Where a session lies and ends stands in its row, which follows its records later. */
+static bool
+derive(PdLedger *ledger, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    bool journaled = false;
+
+    if (!pd_derive_all(ledger, &journaled, &local)) {
+        g_set_error(error, PD_ERROR, PD_ERROR_STORE, "%s", local->message);
+        return false;
+    }
+    return true;
+}
+
 /* Nothing is changed before everything was found and may be erased; what fails in between
  * fails the whole transaction. */
 static bool
@@ -441,7 +455,8 @@ run_erase(gpointer data, PdLedger *ledger, GError **error)
     g_autoptr(GArray) mentions = NULL;
     g_autoptr(GError) local = NULL;
 
-    if (!check_erase(erase, error) || !find_targets(ledger, erase, targets, error)) {
+    if (!check_erase(erase, error) || !derive(ledger, error) ||
+        !find_targets(ledger, erase, targets, error)) {
         return false;
     }
     if (erase->patient != NULL &&

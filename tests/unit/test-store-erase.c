@@ -478,6 +478,44 @@ retire(Rig *rig)
     rig_flush(rig);
 }
 
+/* A session under way, with records that its row does not know of yet. */
+static void
+test_open(void)
+{
+    g_autoptr(Treatment) treatment = treatment_new(&plan);
+    g_autoptr(Rig) rig = rig_new();
+    const uint32_t first = number_of(treatment, 0);
+    g_autoptr(GError) error = NULL;
+    uint32_t n_looked = 0;
+    uint32_t n = 0;
+
+    anchor_now(rig);
+    for (uint32_t number = first; number < first + 100; number++) {
+        rig_append(rig, treatment, number);
+    }
+    rig_flush(rig);
+    g_autofree char *id = annotate(rig, treatment, 0, PATIENT);
+    for (uint32_t number = first + 100; number < first + 200; number++) {
+        rig_append(rig, treatment, number);
+    }
+    pd_store_append_damaged(rig->store, LOG_ID, first + 150, (const uint8_t *)PATIENT, 20);
+    g_assert_true(erase(rig, &(PdErasure){ .session = id, .reason = "r" }, &n, &error));
+    g_assert_no_error(error);
+    for (uint32_t number = first + 6; number < first + 200; number++) {
+        size_t n_record = 0;
+        const uint8_t *record = treatment_get(treatment, number, &n_record);
+        if (n_record > 20 + MARK_BYTES) {
+            n_looked++;
+            g_assert_false(tree_holds(rig->directory, record + 20, MARK_BYTES));
+        }
+    }
+    g_assert_cmpuint(n_looked, >, 100);
+    g_assert_false(tree_holds(rig->directory, PATIENT, 20));
+    expect_erased(rig, treatment, 0);
+    rig_flush(rig);
+    expect_sound(rig);
+}
+
 static void
 forbid_erasing(Rig *rig, uint32_t number)
 {
@@ -530,5 +568,6 @@ main(int argc, char **argv)
     g_test_add_func("/store/erase/arguments", test_arguments);
     g_test_add_func("/store/erase/retention", test_retention);
     g_test_add_func("/store/erase/rolled-back", test_rolled_back);
+    g_test_add_func("/store/erase/open", test_open);
     return g_test_run();
 }
