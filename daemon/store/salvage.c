@@ -20,8 +20,7 @@
 #include <string.h>
 
 #define CHUNK    4096
-#define GAP_MAX  100000 /* rowids without a row before the end is believed */
-#define FAIL_MAX 1000000
+#define FAIL_MAX 1000000 /* keys in a row that cannot be read before the rest is given up */
 
 typedef struct {
     PdLedger *ledger; /* borrowed; of the fresh store */
@@ -55,30 +54,83 @@ take_record(Salvage *self, uint64_t log_id, const uint8_t *record, size_t n_reco
            (++self->n_pending < CHUNK || commit(self, error));
 }
 
+typedef struct {
+    const char *first; /* query of the lowest key; null when there is none */
+    const char *last;
+    const char *next; /* query of the row after a key, which is its first column */
+    bool (*take)(Salvage *self, PdStmt *stmt, GError **error);
+} Walk;
+
+/* @key_inout: of the row that was taken. @got_out: whether there was one; negative when it
+ * cannot be read. */
+static bool
+take_next(Salvage *self, const Walk *walk, int64_t *key_inout, int *got_out, GError **error)
+{
+    g_autoptr(PdStmt) stmt = pd_db_query(self->old, NULL, walk->next, "i", *key_inout);
+    const int got = stmt == NULL ? -1 : pd_db_step(self->old, stmt, NULL);
+    const int64_t key = got > 0 ? sqlite3_column_int64(stmt, 0) : 0;
+
+    *got_out = got > 0 && key <= *key_inout ? -1 : got;
+    if (*got_out <= 0) {
+        return true;
+    }
+    *key_inout = key;
+    return walk->take(self, stmt, error);
+}
+
+/* From row to row; where one cannot be read, from key to key until one can. */
+static bool
+take_rows(Salvage *self, const Walk *walk, GError **error)
+{
+    int64_t n_failed = 0;
+    int64_t first = 1;
+    int64_t last = 0;
+    int got = 1;
+
+    (void)pd_db_get_int(self->old, 1, &first, NULL, walk->first);
+    (void)pd_db_get_int(self->old, 0, &last, NULL, walk->last);
+    int64_t key = MAX(first, 1) - 1;
+    while (n_failed <= FAIL_MAX && key < INT64_MAX && (got != 0 || key < last)) {
+        if (!take_next(self, walk, &key, &got, error)) {
+            return false;
+        }
+        n_failed = got > 0 ? 0 : n_failed + 1;
+        key += got > 0 ? 0 : 1;
+    }
+    return true;
+}
+
+static bool
+take_raw_row(Salvage *self, PdStmt *stmt, GError **error)
+{
+    return take_record(self,
+                       (uint64_t)sqlite3_column_int64(stmt, 1),
+                       sqlite3_column_blob(stmt, 2),
+                       (size_t)sqlite3_column_bytes(stmt, 2),
+                       error);
+}
+
+/* Where it begins is known twice: sealing takes rows away, and no rowid is used again. */
 static bool
 take_tail(Salvage *self, GError **error)
 {
-    int64_t n_missing = 0;
-    int64_t last = 0;
+    static const Walk walk = {
+        .first = "select min(rowid) from raw",
+        .last = "select max(rowid) from raw",
+        .next = "select rowid, log_id, bytes from raw where rowid > ? order by rowid limit 1",
+        .take = take_raw_row,
+    };
+    static const Walk by_sessions = {
+        .first = "select min(raw_min) from session where raw_min > 0",
+        .last = "select max(rowid) from raw",
+        .next = "select rowid, log_id, bytes from raw where rowid > ? order by rowid limit 1",
+        .take = take_raw_row,
+    };
+    int64_t first = 0;
 
-    (void)pd_db_get_int(self->old, 0, &last, NULL, "select max(rowid) from raw");
-    for (int64_t rowid = 1; rowid <= last || n_missing < GAP_MAX; rowid++) {
-        g_autoptr(PdStmt) stmt = pd_db_query(
-            self->old, NULL, "select log_id, bytes from raw where rowid = ?", "i", rowid);
-        const int got = stmt == NULL ? -1 : pd_db_step(self->old, stmt, NULL);
-        n_missing = got > 0 ? 0 : n_missing + 1;
-        if (n_missing > FAIL_MAX) {
-            break;
-        }
-        if (got > 0 && !take_record(self,
-                                    (uint64_t)sqlite3_column_int64(stmt, 0),
-                                    sqlite3_column_blob(stmt, 1),
-                                    (size_t)sqlite3_column_bytes(stmt, 1),
-                                    error)) {
-            return false;
-        }
-    }
-    return true;
+    return pd_db_get_int(self->old, 0, &first, NULL, walk.first)
+               ? take_rows(self, &walk, error)
+               : take_rows(self, &by_sessions, error);
 }
 
 static bool
@@ -199,6 +251,13 @@ is_said(const Pentel__V1__JournalEntry *entry)
            entry->kind_case == PENTEL__V1__JOURNAL_ENTRY__KIND_HOLD;
 }
 
+static Pentel__V1__JournalEntry *
+unpack_entry(PdStmt *stmt)
+{
+    return pentel__v1__journal_entry__unpack(
+        NULL, (size_t)sqlite3_column_bytes(stmt, 1), sqlite3_column_blob(stmt, 1));
+}
+
 static uint64_t
 find_session(Salvage *self, const char *id)
 {
@@ -212,18 +271,16 @@ find_session(Salvage *self, const char *id)
 
 /* What people said of what is there, once more, under their uid. */
 static bool
-say_again(Salvage *self, int64_t seq, GError **error)
+say_again(Salvage *self, PdStmt *stmt, GError **error)
 {
-    g_autoptr(PdStmt) stmt = pd_db_query(
-        self->old, NULL, "select entry from journal where seq = ? and length(salt) > 0", "i", seq);
     uint64_t new_seq = 0;
     bool ok = true;
 
-    if (stmt == NULL || pd_db_step(self->old, stmt, NULL) <= 0) {
+    /* An erased one says nothing. */
+    if (sqlite3_column_bytes(stmt, 2) == 0) {
         return true;
     }
-    Pentel__V1__JournalEntry *entry = pentel__v1__journal_entry__unpack(
-        NULL, (size_t)sqlite3_column_bytes(stmt, 0), sqlite3_column_blob(stmt, 0));
+    Pentel__V1__JournalEntry *entry = unpack_entry(stmt);
     if (entry == NULL) {
         return true;
     }
@@ -240,17 +297,16 @@ say_again(Salvage *self, int64_t seq, GError **error)
 }
 
 static bool
-take_words(Salvage *self, GError **error)
+take_journal(Salvage *self, bool (*take)(Salvage *, PdStmt *, GError **), GError **error)
 {
-    int64_t last = 0;
+    const Walk walk = {
+        .first = "select min(seq) from journal",
+        .last = "select max(seq) from journal",
+        .next = "select seq, entry, salt from journal where seq > ? order by seq limit 1",
+        .take = take,
+    };
 
-    (void)pd_db_get_int(self->old, 0, &last, NULL, "select max(seq) from journal");
-    for (int64_t seq = 1; seq <= MIN(last, FAIL_MAX); seq++) {
-        if (!say_again(self, seq, error)) {
-            return false;
-        }
-    }
-    return true;
+    return take_rows(self, &walk, error);
 }
 
 static PdDb *
@@ -285,7 +341,7 @@ take_all(Salvage *self, const char *moved_to, GError **error)
         return false;
     }
     return take_segments(self, moved_to, error) && commit(self, error) &&
-           (self->old == NULL || take_words(self, error)) &&
+           (self->old == NULL || take_journal(self, say_again, error)) &&
            pd_db_script(self->ledger->db, "commit", error);
 }
 
