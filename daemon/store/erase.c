@@ -6,6 +6,7 @@
  */
 #include "store/erase.h"
 
+#include "core/record.h"
 #include "core/wire.h"
 #include "store/annotate.h"
 #include "store/chain.h"
@@ -275,6 +276,51 @@ remember(PdLedger *ledger, const Target *target, GError **error)
                      (int64_t)target->number,
                      (int64_t)target->number,
                      (int64_t)target->last);
+}
+
+/* Only its first number: of the others nothing was ever stored here. */
+static bool
+remember_absent(PdLedger *ledger, const Target *target, GError **error)
+{
+    pd_log_erase(pd_ledger_get_log(ledger, target->log_id), target->number);
+    return pd_db_run(ledger->db,
+                     error,
+                     "insert or ignore into erased (log_id, session, first, last)"
+                     " values (?1, ?2, ?2, ?2)",
+                     "ii",
+                     (int64_t)target->log_id,
+                     (int64_t)target->number);
+}
+
+static bool
+has_tombstone(PdLedger *ledger, const char *id, bool *has_out, GError **error)
+{
+    g_autoptr(PdStmt) stmt = pd_db_query(ledger->db,
+                                         error,
+                                         "select 1 from journal where session = ?"
+                                         " and session != '' and kind = ?",
+                                         "ti",
+                                         id,
+                                         (int64_t)PENTEL__V1__JOURNAL_ENTRY__KIND_ERASURE);
+    const int got = stmt == NULL ? -1 : pd_db_step(ledger->db, stmt, error);
+
+    *has_out = got > 0;
+    return got >= 0;
+}
+
+bool
+pd_erase_absent(PdLedger *ledger, const Pentel__V1__Erasure *erasure, uint32_t uid, GError **error)
+{
+    const Erase erase = { .reason = erasure->reason, .uid = uid };
+    Target target = { .log_id = erasure->log_id, .number = erasure->first, .last = erasure->last };
+    uint8_t uuid[16];
+    bool has = false;
+
+    pen_session_uuid(target.log_id, target.number, uuid);
+    pen_uuid_format(uuid, target.id);
+    return remember_absent(ledger, &target, error) &&
+           has_tombstone(ledger, target.id, &has, error) &&
+           (has || write_tombstone(ledger, &erase, &target, NULL, error));
 }
 
 static bool

@@ -33,6 +33,15 @@ bool pd_erase_entries(PdLedger *ledger,
                       GError **error);
 
 /**
+ * Of a session that is not here: what a pen says of it is dropped on arrival, and the
+ * tombstone stands in this journal as well, once.
+ */
+bool pd_erase_absent(PdLedger *ledger,
+                     const Pentel__V1__Erasure *erasure,
+                     uint32_t uid,
+                     GError **error);
+
+/**
  * After the commit: delete files that were replaced, overwrite what pages still hold, empty
  * the WAL. Writer thread, between transactions; what cannot be done now is tried again.
  */

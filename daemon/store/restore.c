@@ -80,9 +80,13 @@ renew_identity(Restore *self, PdDb *db, char **id_out, GError **error)
 static bool
 apply_all(Restore *self, PdLedger *ledger, const char *tombstones, GError **error)
 {
-    g_autoptr(GBytes) own = pd_read_tombstones(self->home.index);
+    g_autoptr(GError) local = NULL;
+    g_autoptr(GBytes) own = pd_read_tombstones(self->home.index, &local);
     g_autoptr(GMappedFile) file = NULL;
 
+    if (local != NULL) {
+        g_warning("what was erased in the store before cannot all be read: %s", local->message);
+    }
     if (!pd_apply_tombstones(ledger, own, error)) {
         return false;
     }

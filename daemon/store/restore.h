@@ -17,5 +17,9 @@ bool pd_unpack_backup(const char *path, const char *directory, GError **error);
  */
 bool pd_apply_tombstones(PdLedger *ledger, GBytes *bytes, GError **error);
 
-/** The tombstones of another store's journal, length-delimited; empty when it is unreadable. */
-GBytes *pd_read_tombstones(const char *index);
+/**
+ * The tombstones of another store's journal, length-delimited; none when there is no store.
+ *
+ * Errors: PD_ERROR_STORE, and what could be read is returned nevertheless.
+ */
+GBytes *pd_read_tombstones(const char *index, GError **error);

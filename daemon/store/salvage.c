@@ -11,6 +11,7 @@
 #include "journal.pb-c.h"
 #include "store/backup.h"
 #include "store/derive.h"
+#include "store/erase.h"
 #include "store/rebuild.h"
 #include "store/segment.h"
 #include "util/error.h"
@@ -309,6 +310,23 @@ take_journal(Salvage *self, bool (*take)(Salvage *, PdStmt *, GError **), GError
     return take_rows(self, &walk, error);
 }
 
+/* Before any record is taken, so that none of an erased session comes back. Entries alone that
+ * were erased say nothing by themselves. */
+static bool
+bury_again(Salvage *self, PdStmt *stmt, GError **error)
+{
+    Pentel__V1__JournalEntry *entry = unpack_entry(stmt);
+
+    if (entry == NULL) {
+        return true;
+    }
+    const bool ok = entry->kind_case != PENTEL__V1__JOURNAL_ENTRY__KIND_ERASURE ||
+                    entry->erasure->first == 0 ||
+                    pd_erase_absent(self->ledger, entry->erasure, entry->uid, error);
+    pentel__v1__journal_entry__free_unpacked(entry, NULL);
+    return ok;
+}
+
 static PdDb *
 open_copy(const char *moved_to, const char *directory)
 {
@@ -336,8 +354,8 @@ take_all(Salvage *self, const char *moved_to, GError **error)
     if (!pd_db_script(self->ledger->db, "begin immediate", error)) {
         return false;
     }
-    if (self->old != NULL &&
-        (!copy_facts(self, error) || !take_tail(self, error) || !commit(self, error))) {
+    if (self->old != NULL && (!copy_facts(self, error) || !take_journal(self, bury_again, error) ||
+                              !take_tail(self, error) || !commit(self, error))) {
         return false;
     }
     return take_segments(self, moved_to, error) && commit(self, error) &&

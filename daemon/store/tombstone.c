@@ -24,48 +24,38 @@ append_entry(GByteArray *out, const void *entry, size_t n_entry)
 }
 
 GBytes *
-pd_read_tombstones(const char *index)
+pd_read_tombstones(const char *index, GError **error)
 {
     GByteArray *out = g_byte_array_new();
-    g_autoptr(PdDb) db =
-        g_file_test(index, G_FILE_TEST_EXISTS) ? pd_db_open(index, PD_DB_READER, NULL, NULL) : NULL;
+    const bool is_there = g_file_test(index, G_FILE_TEST_EXISTS);
+    g_autoptr(PdDb) db = is_there ? pd_db_open(index, PD_DB_READER, NULL, error) : NULL;
     g_autoptr(PdStmt) stmt =
         db == NULL ? NULL
                    : pd_db_query(db,
-                                 NULL,
+                                 error,
                                  "select entry from journal where kind = ? order by seq",
                                  "i",
                                  (int64_t)PENTEL__V1__JOURNAL_ENTRY__KIND_ERASURE);
 
-    while (stmt != NULL && pd_db_step(db, stmt, NULL) > 0) {
+    while (stmt != NULL && pd_db_step(db, stmt, error) > 0) {
         append_entry(out, sqlite3_column_blob(stmt, 0), (size_t)sqlite3_column_bytes(stmt, 0));
     }
     return g_byte_array_free_to_bytes(out);
 }
 
-/* A session that this store never had, or has not yet: only its numbers are remembered. */
-static bool
-remember_numbers(PdLedger *ledger, const Pentel__V1__Erasure *erasure, GError **error)
-{
-    return pd_db_run(ledger->db,
-                     error,
-                     "insert or ignore into erased (log_id, session, first, last)"
-                     " values (?, ?, ?, ?)",
-                     "iiii",
-                     (int64_t)erasure->log_id,
-                     (int64_t)erasure->first,
-                     (int64_t)erasure->first,
-                     (int64_t)erasure->first);
-}
+typedef enum { SESSION_ABSENT, SESSION_HERE, SESSION_ERASED } SessionState;
 
 static bool
-has_session(PdLedger *ledger, const char *id, bool *has_out, GError **error)
+find_session(PdLedger *ledger, const char *id, SessionState *state_out, GError **error)
 {
     g_autoptr(PdStmt) stmt = pd_db_query(
         ledger->db, error, "select state = 'erased' from session where id = ?", "t", id);
     const int got = stmt == NULL ? -1 : pd_db_step(ledger->db, stmt, error);
 
-    *has_out = got > 0 && sqlite3_column_int(stmt, 0) == 0;
+    *state_out = SESSION_ABSENT;
+    if (got > 0) {
+        *state_out = sqlite3_column_int(stmt, 0) != 0 ? SESSION_ERASED : SESSION_HERE;
+    }
     return got >= 0;
 }
 
@@ -83,7 +73,7 @@ apply(PdLedger *ledger, const Pentel__V1__JournalEntry *entry, GError **error)
 {
     const Pentel__V1__Erasure *erasure = entry->erasure;
     uint64_t seq = 0;
-    bool has = false;
+    SessionState state = SESSION_ABSENT;
 
     if (erasure->n_entries > 0) {
         return pd_erase_entries(ledger,
@@ -94,11 +84,11 @@ apply(PdLedger *ledger, const Pentel__V1__JournalEntry *entry, GError **error)
                                 entry->uid,
                                 error);
     }
-    if (erasure->first == 0 || !has_session(ledger, entry->session, &has, error)) {
+    if (erasure->first == 0 || !find_session(ledger, entry->session, &state, error)) {
         return erasure->first == 0;
     }
-    if (!has) {
-        return remember_numbers(ledger, erasure, error);
+    if (state != SESSION_HERE) {
+        return state == SESSION_ERASED || pd_erase_absent(ledger, erasure, entry->uid, error);
     }
     /* A hold of the time of the backup was released before it was erased. */
     return run(ledger, pd_job_hold(entry->session, "", true, entry->uid, &seq), error) &&

@@ -112,6 +112,32 @@ check_link(const Look *look)
     }
 }
 
+/* Whether it is the tombstone of a session that never was here, of which a number is kept. */
+static bool
+is_tombstone(const Look *look)
+{
+    Pentel__V1__JournalEntry *entry =
+        pentel__v1__journal_entry__unpack(NULL,
+                                          (size_t)sqlite3_column_bytes(look->stmt, ENTRY),
+                                          sqlite3_column_blob(look->stmt, ENTRY));
+    bool is = entry != NULL && entry->kind_case == PENTEL__V1__JOURNAL_ENTRY__KIND_ERASURE;
+
+    if (is) {
+        g_autoptr(PdStmt) stmt =
+            pd_db_query(look->verify->db,
+                        NULL,
+                        "select 1 from main.erased where log_id = ? and session = ?",
+                        "ii",
+                        (int64_t)entry->erasure->log_id,
+                        (int64_t)entry->erasure->first);
+        is = stmt != NULL && pd_db_step(look->verify->db, stmt, NULL) > 0;
+    }
+    if (entry != NULL) {
+        pentel__v1__journal_entry__free_unpacked(entry, NULL);
+    }
+    return is;
+}
+
 static bool
 check_session(const Look *look, GError **error)
 {
@@ -123,7 +149,7 @@ check_session(const Look *look, GError **error)
     g_autoptr(PdStmt) stmt = pd_db_query(
         look->verify->db, error, "select 1 from main.session where id = ?", "t", session);
     const int got = stmt == NULL ? -1 : pd_db_step(look->verify->db, stmt, error);
-    if (got == 0) {
+    if (got == 0 && !is_tombstone(look)) {
         pd_verify_find(look->findings, dup_where(look), "its session %s is gone", session);
     }
     return got >= 0;

@@ -4,7 +4,12 @@
  * From a damaged store comes all that can be read, wherever its keys begin and whatever of
  * them is on a page that cannot be.
  */
+#include "journal.pb-c.h"
 #include "rig.h"
+#include "store/backup.h"
+#include "store/restore.h"
+#include "store/verify.h"
+#include "util/error.h"
 
 #include <glib/gstdio.h>
 
@@ -179,11 +184,182 @@ test_ends(void)
     }
 }
 
+static void
+on_answer(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    *(GAsyncResult **)user_data = g_object_ref(result);
+}
+
+static bool
+has_answer(gpointer data)
+{
+    return *(GAsyncResult **)data != NULL;
+}
+
+static char *
+erase(Rig *rig, const Treatment *treatment, guint session)
+{
+    g_autoptr(PdSession) found = rig_get_number(rig, LOG_ID, number_of(treatment, session));
+    const PdErasure erasure = { .session = found->id, .reason = "asked", .uid = 7 };
+    g_autoptr(GAsyncResult) result = NULL;
+    g_autoptr(GError) error = NULL;
+    uint32_t n = 0;
+    uint64_t seq = 0;
+
+    pd_store_erase_async(rig->store, &erasure, NULL, on_answer, &result);
+    g_assert_true(rig_wait(has_answer, &result, 20000));
+    g_assert_true(pd_store_erase_finish(rig->store, result, &n, &seq, NULL, &error));
+    g_assert_no_error(error);
+    return g_strdup(found->id);
+}
+
+static void
+expect_sound(Rig *rig)
+{
+    g_autofree char *index = rig_path(rig, "store/index.db");
+    g_autofree char *raw = rig_path(rig, "store/raw");
+    g_autoptr(PdVerify) verify = pd_verify_new(index, raw, NULL);
+    g_autoptr(GPtrArray) findings = g_ptr_array_new();
+
+    for (int i = 0; i < 1000 && pd_verify_step(verify, findings); i++) {
+    }
+    for (guint i = 0; i < findings->len; i++) {
+        const PdFinding *finding = g_ptr_array_index(findings, i);
+        g_test_message("%s: %s", finding->where, finding->what);
+    }
+    g_assert_cmpuint(findings->len, ==, 0);
+}
+
+/* One tombstone, whoever says it again; nothing of the session from its pen. */
+static void
+expect_buried(Rig *rig, const Treatment *treatment, guint session, const char *id)
+{
+    g_autoptr(GError) error = NULL;
+    guint n_tombstones = 0;
+
+    rig_append_all(rig, treatment);
+    rig_flush(rig);
+    g_assert_null(rig_get(rig, id, &error));
+    g_assert_error(error, PD_ERROR, PD_ERROR_NOT_FOUND);
+    g_assert_cmpuint(rig_health(rig).n_erased, >, 100);
+    g_autoptr(GPtrArray) entries = rig_read_all_journal(rig, rig_health(rig).head);
+    for (guint i = 0; i < entries->len; i++) {
+        const Pentel__V1__JournalEntry *entry = g_ptr_array_index(entries, i);
+        if (entry->kind_case == PENTEL__V1__JOURNAL_ENTRY__KIND_ERASURE) {
+            g_assert_cmpstr(entry->session, ==, id);
+            g_assert_cmpuint(entry->uid, ==, 7);
+            g_assert_cmpstr(entry->erasure->reason, ==, "asked");
+            g_assert_cmpuint(entry->erasure->first, ==, number_of(treatment, session));
+            n_tombstones++;
+        }
+    }
+    g_assert_cmpuint(n_tombstones, ==, 1);
+    expect_sound(rig);
+}
+
+static void
+test_tombstone(void)
+{
+    g_autoptr(Treatment) treatment = treatment_new(&plan);
+    g_autoptr(Rig) rig = new_rig(treatment);
+    g_autofree char *id = erase(rig, treatment, 1);
+
+    rig_close(rig);
+    rig_sql(rig, "pragma wal_checkpoint(truncate)");
+    spoil_table(rig, "pass");
+    spoil_table(rig, "erased");
+    reopen(rig);
+    expect_buried(rig, treatment, 1, id);
+}
+
+static void
+back_up(Rig *rig, const char *path)
+{
+    g_autoptr(GAsyncResult) begun = NULL;
+    g_autoptr(GError) error = NULL;
+    gsize n_piece = 1;
+
+    pd_store_backup_async(rig->store, NULL, on_answer, &begun);
+    g_assert_true(rig_wait(has_answer, &begun, 20000));
+    PdBackup *backup = pd_store_backup_finish(rig->store, begun, &error);
+    g_assert_no_error(error);
+    FILE *file = fopen(path, "w");
+    for (int i = 0; i < 1000 && n_piece > 0; i++) {
+        g_autoptr(GAsyncResult) result = NULL;
+        pd_store_backup_read_async(rig->store, backup, NULL, on_answer, &result);
+        g_assert_true(rig_wait(has_answer, &result, 20000));
+        g_autoptr(GBytes) piece = pd_store_backup_read_finish(rig->store, result, &error);
+        g_assert_no_error(error);
+        const void *bytes = g_bytes_get_data(piece, &n_piece);
+        g_assert_cmpuint(fwrite(bytes, 1, n_piece, file), ==, n_piece);
+    }
+    fclose(file);
+    pd_backup_free(backup);
+}
+
+/* The backup is older than the session: its tombstone is handed on all the same. */
+static void
+test_restored(void)
+{
+    g_autoptr(Treatment) treatment = treatment_new(&plan);
+    g_autoptr(Rig) rig = rig_new();
+    g_autofree char *path = rig_path(rig, "backup.tar");
+    g_autofree char *index = rig_path(rig, "store/index.db");
+    g_autofree char *tombstones = rig_path(rig, "tombstones");
+    g_autoptr(GError) error = NULL;
+
+    back_up(rig, path);
+    rig_append_all(rig, treatment);
+    rig_flush(rig);
+    g_autofree char *id = erase(rig, treatment, 1);
+    rig_close(rig);
+    /* Said twice: by the store that is replaced, and by a file. */
+    g_autoptr(GBytes) bytes = pd_read_tombstones(index, &error);
+    g_assert_no_error(error);
+    g_assert_true(g_file_set_contents(
+        tombstones, g_bytes_get_data(bytes, NULL), (gssize)g_bytes_get_size(bytes), NULL));
+    for (int round = 0; round < 2; round++) {
+        g_test_expect_message("store", G_LOG_LEVEL_MESSAGE, "*replaced*");
+        g_assert_true(pd_store_restore(rig->directory, path, tombstones, &error));
+        g_test_assert_expected_messages();
+        g_assert_no_error(error);
+        rig->head = 0;
+        rig_open(rig);
+        expect_buried(rig, treatment, 1, id);
+        rig_close(rig);
+        g_usleep(1100000); /* what is replaced is named by the second */
+    }
+    rig_open(rig);
+}
+
+/* Who restores over a damaged store hears that what was erased in it may come back. */
+static void
+test_unreadable_tombstones(void)
+{
+    g_autoptr(Rig) rig = rig_new();
+    g_autofree char *path = rig_path(rig, "backup.tar");
+    g_autoptr(GError) error = NULL;
+
+    back_up(rig, path);
+    rig_close(rig);
+    rig_sql(rig, "pragma wal_checkpoint(truncate)");
+    spoil_table(rig, "journal");
+    g_test_expect_message("store", G_LOG_LEVEL_WARNING, "*erased*cannot all be read*");
+    g_test_expect_message("store", G_LOG_LEVEL_MESSAGE, "*replaced*");
+    g_assert_true(pd_store_restore(rig->directory, path, NULL, &error));
+    g_test_assert_expected_messages();
+    g_assert_no_error(error);
+    rig_open(rig);
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/store/salvage/history", test_history);
     g_test_add_func("/store/salvage/ends", test_ends);
+    g_test_add_func("/store/salvage/tombstone", test_tombstone);
+    g_test_add_func("/store/salvage/restored", test_restored);
+    g_test_add_func("/store/salvage/unreadable-tombstones", test_unreadable_tombstones);
     return g_test_run();
 }
