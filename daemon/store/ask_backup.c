@@ -33,9 +33,14 @@ run_begin(gpointer data, PdDb *db, GError **error)
 {
     const Read *begin = data;
     PdStore *store = begin->store;
+
+    /* Not before: a question may be answered without having been put. */
+    if (!g_atomic_int_compare_and_exchange(store->is_backing_up, 0, 1)) {
+        g_set_error(error, PD_ERROR, PD_ERROR_BUSY, "a backup is under way");
+        return NULL;
+    }
     PdBackup *backup =
         pd_backup_begin(store->home.state, store->home.index, store->home.raw, error);
-
     if (backup == NULL) {
         g_atomic_int_set(store->is_backing_up, 0);
         return NULL;
@@ -56,11 +61,6 @@ pd_store_backup_async(PdStore *self,
     begin->store = self;
     g_task_set_source_tag(task, pd_store_backup_async);
     g_task_set_task_data(task, begin, g_free);
-    if (!g_atomic_int_compare_and_exchange(self->is_backing_up, 0, 1)) {
-        g_task_return_new_error(task, PD_ERROR, PD_ERROR_BUSY, "a backup is under way");
-        g_object_unref(task);
-        return;
-    }
     pd_workers_push(
         self->workers,
         &(PdWork){ .run = run_begin, .data = begin, .free_result = free_backup, .task = task });

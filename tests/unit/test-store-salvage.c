@@ -272,16 +272,23 @@ test_tombstone(void)
     expect_buried(rig, treatment, 1, id);
 }
 
+static PdBackup *
+begin_backup(Rig *rig, GCancellable *cancellable, GError **error)
+{
+    g_autoptr(GAsyncResult) result = NULL;
+
+    pd_store_backup_async(rig->store, cancellable, on_answer, &result);
+    g_assert_true(rig_wait(has_answer, &result, 20000));
+    return pd_store_backup_finish(rig->store, result, error);
+}
+
 static void
 back_up(Rig *rig, const char *path)
 {
-    g_autoptr(GAsyncResult) begun = NULL;
     g_autoptr(GError) error = NULL;
     gsize n_piece = 1;
+    PdBackup *backup = begin_backup(rig, NULL, &error);
 
-    pd_store_backup_async(rig->store, NULL, on_answer, &begun);
-    g_assert_true(rig_wait(has_answer, &begun, 20000));
-    PdBackup *backup = pd_store_backup_finish(rig->store, begun, &error);
     g_assert_no_error(error);
     FILE *file = fopen(path, "w");
     for (int i = 0; i < 1000 && n_piece > 0; i++) {
@@ -352,6 +359,26 @@ test_unreadable_tombstones(void)
     rig_open(rig);
 }
 
+/* One at a time; one that never came about is not in the way of the next. */
+static void
+test_backup_cancelled(void)
+{
+    g_autoptr(Rig) rig = rig_new();
+    g_autoptr(GCancellable) cancelled = g_cancellable_new();
+    g_autofree char *path = rig_path(rig, "backup.tar");
+    g_autoptr(GError) error = NULL;
+
+    g_cancellable_cancel(cancelled);
+    g_assert_null(begin_backup(rig, cancelled, &error));
+    g_assert_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+    g_clear_error(&error);
+    back_up(rig, path);
+    g_autoptr(PdBackup) first = begin_backup(rig, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_null(begin_backup(rig, NULL, &error));
+    g_assert_error(error, PD_ERROR, PD_ERROR_BUSY);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -361,5 +388,6 @@ main(int argc, char **argv)
     g_test_add_func("/store/salvage/tombstone", test_tombstone);
     g_test_add_func("/store/salvage/restored", test_restored);
     g_test_add_func("/store/salvage/unreadable-tombstones", test_unreadable_tombstones);
+    g_test_add_func("/store/salvage/backup-cancelled", test_backup_cancelled);
     return g_test_run();
 }
