@@ -50,14 +50,8 @@ list_kept(PdLedger *ledger, int64_t segment, const GArray *gone, GError **error)
 static bool
 copy_block(PdLedger *ledger, PdSegmentWriter *writer, Kept *kept, GError **error)
 {
-    if (!pd_record_place_load(ledger->db, (uint64_t)kept->opened_seq, &kept->place, error)) {
-        return false;
-    }
-    g_autoptr(GBytes) block = pd_segment_read_block(ledger->raw_directory, &kept->place, error);
-    gsize n_bytes = 0;
-    const uint8_t *bytes = block != NULL ? g_bytes_get_data(block, &n_bytes) : NULL;
-
-    return block != NULL && pd_segment_add(writer, bytes, n_bytes, &kept->place, error);
+    return pd_record_place_load(ledger->db, (uint64_t)kept->opened_seq, &kept->place, error) &&
+           pd_segment_copy(writer, &kept->place, error);
 }
 
 static bool

@@ -34,7 +34,14 @@ struct PdSegmentWriter {
     uint64_t offset;
     uint32_t n_blocks;
     GByteArray *index; /* owned */
+    GArray *frames;    /* owned Frame; one for each block */
 };
+
+/* What the file must hold at the end. */
+typedef struct {
+    bool is_copy; /* as its source is, whole or not */
+    uint8_t sha256[32];
+} Frame;
 
 static bool
 fail(GError **error, const char *what)
@@ -73,6 +80,7 @@ free_writer(PdSegmentWriter *self)
     g_free(self->name);
     g_free(self->temp_path);
     g_byte_array_unref(self->index);
+    g_array_unref(self->frames);
     g_free(self);
 }
 
@@ -109,6 +117,7 @@ pd_segment_begin(const char *raw_directory, int64_t wall_us, GError **error)
     self->name = choose_name(raw_directory, wall_us);
     self->temp_path = g_build_filename(raw_directory, "sealing.tmp", NULL);
     self->index = g_byte_array_new();
+    self->frames = g_array_new(FALSE, FALSE, sizeof(Frame));
     self->fd = g_open(self->temp_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (self->fd < 0) {
         fail(error, self->temp_path);
@@ -201,6 +210,27 @@ append_index(PdSegmentWriter *self, const PdRecordPlace *place)
     self->n_blocks++;
 }
 
+/* @place: block_sha256 is given; where it lies now is filled in. */
+static bool
+add_frame(PdSegmentWriter *self,
+          const uint8_t *bytes,
+          size_t n_bytes,
+          bool is_copy,
+          PdRecordPlace *place,
+          GError **error)
+{
+    Frame frame = { .is_copy = is_copy };
+
+    hash_bytes(bytes, n_bytes, frame.sha256);
+    g_array_append_val(self->frames, frame);
+    place->block_offset = self->offset;
+    place->block_size = n_bytes;
+    g_free(place->segment);
+    place->segment = g_strdup(self->name);
+    append_index(self, place);
+    return write_all(self, bytes, n_bytes, error);
+}
+
 bool
 pd_segment_add(PdSegmentWriter *self,
                const uint8_t *records,
@@ -217,12 +247,40 @@ pd_segment_add(PdSegmentWriter *self,
         return false;
     }
     hash_bytes(records, n_bytes, place->block_sha256);
-    place->block_offset = self->offset;
-    place->block_size = n_frame;
-    g_free(place->segment);
-    place->segment = g_strdup(self->name);
-    append_index(self, place);
-    return write_all(self, frame, n_frame, error);
+    return add_frame(self, frame, n_frame, false, place, error);
+}
+
+/* As many bytes of the block as the file has; none when there is no file. */
+static bool
+read_frame(const char *path, const PdRecordPlace *place, GByteArray *out, GError **error)
+{
+    const int fd = g_open(path, O_RDONLY | O_CLOEXEC);
+    const off_t n_file = fd >= 0 ? lseek(fd, 0, SEEK_END) : 0;
+
+    if (fd < 0) {
+        return errno == ENOENT || fail(error, path);
+    }
+    if (n_file > 0 && place->block_offset < (uint64_t)n_file) {
+        const uint64_t n_left = (uint64_t)n_file - place->block_offset;
+        g_byte_array_set_size(out, (guint)MIN(MIN(place->block_size, n_left), BLOCK_MAX_BYTES));
+    }
+    const bool ok =
+        n_file >= 0 && (out->len == 0 || read_at(fd, out->data, out->len, place->block_offset));
+    close(fd);
+    if (!ok) {
+        g_set_error(error, PD_ERROR, PD_ERROR_STORE, "%s: a block cannot be read", path);
+    }
+    return ok;
+}
+
+bool
+pd_segment_copy(PdSegmentWriter *self, PdRecordPlace *place, GError **error)
+{
+    g_autofree char *path = g_build_filename(self->directory, place->segment, NULL);
+    g_autoptr(GByteArray) frame = g_byte_array_new();
+
+    return read_frame(path, place, frame, error) &&
+           add_frame(self, frame->data, frame->len, true, place, error);
 }
 
 static bool
@@ -253,16 +311,46 @@ sync_directory(const char *path, GError **error)
     return ok;
 }
 
+static bool
+verify_copy(
+    PdSegmentWriter *self, uint64_t offset, uint64_t size, const Frame *frame, GError **error)
+{
+    g_autofree uint8_t *bytes = g_malloc(size + 1);
+    uint8_t digest[32];
+
+    if (!read_at(self->fd, bytes, size, offset)) {
+        return fail(error, self->temp_path);
+    }
+    hash_bytes(bytes, size, digest);
+    if (memcmp(digest, frame->sha256, sizeof digest) != 0) {
+        g_set_error(error, PD_ERROR, PD_ERROR_STORE, "%s: not what was written", self->temp_path);
+        return false;
+    }
+    return true;
+}
+
+static bool
+verify_block(PdSegmentWriter *self, uint32_t i, GError **error)
+{
+    const uint8_t *entry = self->index->data + (size_t)i * ENTRY_SIZE;
+    const Frame *frame = &g_array_index(self->frames, Frame, i);
+    const uint64_t offset = pen_wire_get(entry + 12, 8);
+    const uint64_t size = pen_wire_get(entry + 20, 8);
+
+    if (frame->is_copy) {
+        return verify_copy(self, offset, size, frame, error);
+    }
+    g_autoptr(GBytes) block = read_block(self->fd, offset, size, entry + 28, error);
+    return block != NULL;
+}
+
 /* Only what was read back is believed. */
 static bool
 verify(PdSegmentWriter *self, GError **error)
 {
     (void)posix_fadvise(self->fd, 0, 0, POSIX_FADV_DONTNEED);
     for (uint32_t i = 0; i < self->n_blocks; i++) {
-        const uint8_t *entry = self->index->data + (size_t)i * ENTRY_SIZE;
-        g_autoptr(GBytes) block = read_block(
-            self->fd, pen_wire_get(entry + 12, 8), pen_wire_get(entry + 20, 8), entry + 28, error);
-        if (block == NULL) {
+        if (!verify_block(self, i, error)) {
             return false;
         }
     }

@@ -26,6 +26,14 @@ bool pd_segment_add(PdSegmentWriter *self,
                     GError **error);
 
 /**
+ * Add a block of another segment as it lies there: a damaged one stays what it is, and its
+ * session unreadable, without being in anybody's way.
+ *
+ * @place_inout: where it lies; becomes where the copy lies. Errors: PD_ERROR_STORE.
+ */
+bool pd_segment_copy(PdSegmentWriter *self, PdRecordPlace *place_inout, GError **error);
+
+/**
  * Write the index, sync, read every block back and compare, give the file its name, sync the
  * directory. Frees @self.
  */

@@ -557,6 +557,53 @@ test_rolled_back(void)
     expect_sound(rig);
 }
 
+/* A byte in the block of a sealed session, in the closed store. */
+static void
+spoil_block(Rig *rig, uint32_t number)
+{
+    g_autofree char *where = g_strdup_printf(
+        "select block_offset + block_size / 2 from session where number = %u", number);
+    const int64_t offset = rig_sql_int(rig, where);
+    g_autofree char *raw = rig_path(rig, "store/raw");
+    g_autoptr(GDir) directory = g_dir_open(raw, 0, NULL);
+    g_autofree char *path = g_build_filename(raw, g_dir_read_name(directory), NULL);
+    FILE *file = fopen(path, "r+");
+
+    g_assert_nonnull(file);
+    g_assert_null(g_dir_read_name(directory));
+    fseek(file, (long)offset, SEEK_SET);
+    const int byte = fgetc(file);
+    fseek(file, (long)offset, SEEK_SET);
+    g_assert_cmpint(fputc(byte ^ 0x55, file), !=, EOF);
+    fclose(file);
+}
+
+/* Of three sessions in a segment one is damaged: another is erased, the third is readable. */
+static void
+test_damaged_neighbour(void)
+{
+    g_autoptr(Treatment) treatment = treatment_new(&plan);
+    g_autoptr(Rig) rig = new_rig(treatment);
+    g_autofree char *id = annotate(rig, treatment, 0, PATIENT);
+    g_autoptr(GError) error = NULL;
+    uint32_t after = 0;
+    uint32_t n = 0;
+
+    rig_close(rig);
+    spoil_block(rig, number_of(treatment, 1));
+    rig_open(rig);
+    g_assert_true(erase(rig, &(PdErasure){ .session = id, .reason = "r" }, &n, &error));
+    g_assert_no_error(error);
+    expect_erased(rig, treatment, 0);
+    g_autoptr(PdSession) damaged = rig_get_number(rig, LOG_ID, number_of(treatment, 1));
+    g_assert_cmpstr(damaged->state, ==, "complete");
+    g_assert_null(rig_read_raw(rig, damaged->id, &after, &error));
+    g_assert_error(error, PD_ERROR, PD_ERROR_MALFORMED);
+    g_autoptr(PdSession) whole = rig_get_number(rig, LOG_ID, number_of(treatment, 2));
+    g_autoptr(GByteArray) raw = rig_read_all_raw(rig, whole->id);
+    g_assert_cmpuint(raw->len, >, 0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -569,5 +616,6 @@ main(int argc, char **argv)
     g_test_add_func("/store/erase/retention", test_retention);
     g_test_add_func("/store/erase/rolled-back", test_rolled_back);
     g_test_add_func("/store/erase/open", test_open);
+    g_test_add_func("/store/erase/damaged-neighbour", test_damaged_neighbour);
     return g_test_run();
 }
