@@ -47,8 +47,14 @@ bool pd_erase_absent(PdLedger *ledger,
  */
 void pd_erase_finish(PdLedger *ledger, const char *index);
 
-/** Erase some sessions that ended more than @days ago. Once a day; @looked_us as of sealing. */
-void pd_erase_retire(PdLedger *ledger, uint32_t days, int64_t *looked_us);
+/* How far the retention period was looked after; zero at first. */
+typedef struct {
+    int64_t looked_us; /* monotonic; 0: there is more to do */
+    int64_t after;     /* opened_seq of the last one looked at in this round */
+} PdRetirement;
+
+/** Erase some sessions that ended more than @days ago, and pass over what cannot be erased. */
+void pd_erase_retire(PdLedger *ledger, uint32_t days, PdRetirement *at);
 
 /**
  * Write the segment anew without the blocks of @gone (int64_t opened_seq); all rows follow.

@@ -359,7 +359,7 @@ run(gpointer data)
         write_batch(self);
         if (self->retry_us == 0) {
             pd_seal_if_due(&self->ledger, &self->sealed_us);
-            pd_erase_retire(&self->ledger, self->config.retention_days, &self->retired_us);
+            pd_erase_retire(&self->ledger, self->config.retention_days, &self->retired);
             pd_erase_finish(&self->ledger, self->config.home->index);
         }
         write_witness(self);

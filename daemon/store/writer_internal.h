@@ -3,6 +3,7 @@
 #pragma once
 
 #include "store/checkpoint.h"
+#include "store/erase.h"
 #include "store/ledger.h"
 #include "store/lock.h"
 #include "store/writer.h"
@@ -26,7 +27,7 @@ struct PdWriter {
     PdBatch batch;
     int64_t derived_us;
     int64_t sealed_us;
-    int64_t retired_us;
+    PdRetirement retired;
     int64_t witnessed_us;
     uint64_t witnessed_head;
     bool must_reload; /* the ledger is ahead of a transaction that failed */
