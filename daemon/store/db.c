@@ -54,7 +54,8 @@ pragmas_of(PdDbRole role)
     switch (role) {
     case PD_DB_WRITER:
         return "pragma journal_mode=wal; pragma synchronous=full; pragma wal_autocheckpoint=0;"
-               "pragma secure_delete=fast; pragma cache_size=-1024; pragma busy_timeout=10000";
+               "pragma secure_delete=fast; pragma cache_size=-1024; pragma "
+               "busy_timeout=" G_STRINGIFY(PD_DB_BUSY_MS);
     case PD_DB_READER:
         return "pragma query_only=on; pragma cache_size=-256; pragma busy_timeout=1000";
     case PD_DB_VERIFIER:

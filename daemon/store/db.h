@@ -17,6 +17,8 @@ typedef struct PdDb PdDb;
 /* A prepared statement, owned by its PdDb; the autoptr resets it, ending its read. */
 typedef sqlite3_stmt PdStmt;
 
+#define PD_DB_BUSY_MS 10000 /* how long a writer waits for others */
+
 typedef enum {
     PD_DB_WRITER = 0, /* synchronous=FULL, creates the file */
     PD_DB_READER,     /* read-only, 256 KiB of cache (F23) */

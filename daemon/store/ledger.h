@@ -30,7 +30,9 @@ typedef struct {
     int64_t next_rowid;   /* of raw; never one twice, so that "folded up to" stays true */
     PdLedgerCounts counts;
     GPtrArray *replaced; /* owned; paths that go after the commit */
-    bool must_scrub;     /* something was erased and may still be in free pages or the WAL */
+    bool must_scrub;     /* something was erased and may still be in free pages */
+    bool must_truncate;  /* the same of the WAL */
+    int64_t truncate_us; /* monotonic; not before */
     bool is_quiet;       /* what is unreadable is for the caller to say */
     bool is_behind;      /* what was settled or anchored is on disk, what follows from it not yet */
     uint32_t n_loads;    /* sessions read back only to compare a duplicate, in this batch */

@@ -17,6 +17,8 @@
 #define RETIRE_LOOK_US INT64_C(3600000000)
 #define RETIRE_MAX     16
 #define BLOB_PAGES     4096
+#define TRUNCATE_US    INT64_C(15000000)
+#define BUSY_SHORT_MS  300
 
 static void
 delete_replaced(PdLedger *ledger)
@@ -53,34 +55,67 @@ overwrite_free_pages(PdDb *db, GError **error)
             return false;
         }
     }
-    return pd_db_script(
-        db, "drop table scrub; delete from meta where key = 'scrub'; commit", error);
+    return pd_db_script(db, "drop table scrub; commit", error);
 }
 
-void
-pd_erase_finish(PdLedger *ledger, const char *index)
+/* The mark stays until there is nothing left that it stands for. */
+static bool
+truncate_wal(PdLedger *ledger)
+{
+    sqlite3 *handle = pd_db_handle(ledger->db);
+
+    return sqlite3_wal_checkpoint_v2(handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) ==
+               SQLITE_OK &&
+           pd_db_script(ledger->db, "delete from meta where key = 'scrub'", NULL);
+}
+
+/* A reader that stays is not gone any sooner for being waited for. */
+static bool
+try_truncate(PdLedger *ledger)
+{
+    sqlite3_busy_timeout(pd_db_handle(ledger->db), BUSY_SHORT_MS);
+    const bool ok = truncate_wal(ledger);
+    sqlite3_busy_timeout(pd_db_handle(ledger->db), PD_DB_BUSY_MS);
+    return ok;
+}
+
+static bool
+overwrite(PdLedger *ledger, const char *index)
 {
     sqlite3 *handle = pd_db_handle(ledger->db);
     g_autoptr(GError) error = NULL;
 
-    if (!ledger->must_scrub) {
-        return;
-    }
     pd_schema_drop_old(index);
     delete_replaced(ledger);
     if (!pd_db_script(ledger->db, "pragma secure_delete=on", &error) ||
         !overwrite_free_pages(ledger->db, &error)) {
         (void)sqlite3_exec(handle, "rollback", NULL, NULL, NULL);
         g_warning("after an erasure: %s; trying again later", error->message);
-        return;
+        return false;
     }
     (void)sqlite3_exec(handle, "pragma secure_delete=fast", NULL, NULL, NULL);
-    if (sqlite3_wal_checkpoint_v2(handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) !=
-        SQLITE_OK) {
-        g_info("the WAL still holds what was erased: a reader is at it; trying again");
+    ledger->must_scrub = false;
+    ledger->must_truncate = true;
+    return true;
+}
+
+void
+pd_erase_finish(PdLedger *ledger, const char *index)
+{
+    const int64_t now_us = g_get_monotonic_time();
+    const bool is_first = ledger->must_scrub;
+
+    if (ledger->must_scrub && !overwrite(ledger, index)) {
         return;
     }
-    ledger->must_scrub = false;
+    if (!ledger->must_truncate || (!is_first && now_us < ledger->truncate_us)) {
+        return;
+    }
+    ledger->must_truncate = is_first ? !truncate_wal(ledger) : !try_truncate(ledger);
+    ledger->truncate_us = g_get_monotonic_time() + TRUNCATE_US;
+    if (ledger->must_truncate) {
+        g_info("the WAL still holds what was erased: a reader is at it; trying again");
+    }
 }
 
 typedef struct {

@@ -331,7 +331,11 @@ next_own_us(PdWriter *self)
     bool urgent = false;
 
     pd_derive_pending(&self->ledger, &any, &urgent);
-    return any ? self->derived_us + (int64_t)self->config.commit_ms * 2500 : 0;
+    const int64_t fold_us = any ? self->derived_us + (int64_t)self->config.commit_ms * 2500 : 0;
+    if (!self->ledger.must_truncate) {
+        return fold_us;
+    }
+    return any ? MIN(fold_us, self->ledger.truncate_us) : self->ledger.truncate_us;
 }
 
 /* Now and then is enough: what it witnesses is that a store is not an older one. */

@@ -6,6 +6,8 @@
 #include "care.h"
 #include "util/error.h"
 
+#include <sqlite3.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -241,6 +243,59 @@ test_stuck(void)
     }
 }
 
+/* A reader that keeps the WAL as it is, until it is closed. */
+static sqlite3 *
+begin_reading(Rig *rig)
+{
+    g_autofree char *path = rig_path(rig, "store/index.db");
+    sqlite3 *db = NULL;
+
+    g_assert_cmpint(sqlite3_open(path, &db), ==, SQLITE_OK);
+    g_assert_cmpint(
+        sqlite3_exec(db, "begin; select count(*) from raw", NULL, NULL, NULL), ==, SQLITE_OK);
+    return db;
+}
+
+static bool
+is_unmarked(gpointer data)
+{
+    return rig_sql_int(data, "select count(*) from meta where key = 'scrub'") == 0;
+}
+
+static gboolean
+on_tick(gpointer data)
+{
+    return G_SOURCE_CONTINUE;
+}
+
+/* Free pages are overwritten once; that the WAL is not empty yet is remembered. */
+static void
+test_reader(void)
+{
+    g_autoptr(Treatment) treatment = treatment_new(&plan);
+    g_autoptr(Rig) rig = care_new_rig(treatment);
+    g_autofree char *id = care_annotate(rig, treatment, 0, PATIENT);
+    g_autoptr(GError) error = NULL;
+    uint32_t n = 0;
+
+    sqlite3 *reader = begin_reading(rig);
+    g_assert_true(care_erase(rig, &(PdErasure){ .session = id, .reason = "r" }, &n, &error));
+    g_assert_no_error(error);
+    rig_flush(rig);
+    const int64_t version = rig_sql_int(rig, "pragma schema_version");
+    for (int i = 0; i < 3; i++) {
+        care_anchor_now(rig);
+        rig_flush(rig);
+    }
+    g_assert_cmpint(rig_sql_int(rig, "pragma schema_version"), ==, version);
+    g_assert_false(is_unmarked(rig));
+    g_assert_cmpint(sqlite3_close_v2(reader), ==, SQLITE_OK);
+    const guint tick = g_timeout_add(500, on_tick, NULL);
+    g_assert_true(rig_wait(is_unmarked, rig, 20000));
+    g_source_remove(tick);
+    g_assert_false(care_tree_holds(rig->directory, PATIENT, strlen(PATIENT)));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -250,5 +305,6 @@ main(int argc, char **argv)
     g_test_add_func("/store/retire/open", test_open);
     g_test_add_func("/store/retire/damaged-neighbour", test_damaged_neighbour);
     g_test_add_func("/store/retire/stuck", test_stuck);
+    g_test_add_func("/store/retire/reader", test_reader);
     return g_test_run();
 }
