@@ -80,6 +80,23 @@ search(FhirClient *client,
     return matches_of(bundle, type);
 }
 
+static bool
+has_identifier(JsonObject *resource, const char *system, const char *value)
+{
+    JsonArray *identifiers = fhir_json_find_array(resource, "identifier");
+
+    for (guint i = 0; identifiers != NULL && i < json_array_get_length(identifiers); i++) {
+        JsonObject *identifier = fhir_json_at(identifiers, i);
+        if (g_strcmp0(fhir_json_find_text(identifier, "system"), system) == 0 &&
+            g_strcmp0(fhir_json_find_text(identifier, "value"), value) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A server may ignore what it does not know of a query, and answer with whatever it has: only
+ * what carries the identifier is a match. */
 static GPtrArray *
 search_identifier(FhirClient *client,
                   const char *type,
@@ -92,7 +109,13 @@ search_identifier(FhirClient *client,
     g_autofree char *escaped_value = g_uri_escape_string(value, NULL, FALSE);
     g_autofree char *query = g_strdup_printf("identifier=%s%%7C%s", escaped_system, escaped_value);
 
-    return search(client, type, query, cancellable, error);
+    GPtrArray *matches = search(client, type, query, cancellable, error);
+    for (guint i = matches == NULL ? 0 : matches->len; i > 0; i--) {
+        if (!has_identifier(matches->pdata[i - 1], system, value)) {
+            g_ptr_array_remove_index(matches, i - 1);
+        }
+    }
+    return matches;
 }
 
 static bool

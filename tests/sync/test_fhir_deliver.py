@@ -219,6 +219,39 @@ def test_patient(server, penteld, gateway):
     penteld.annotate(id, patient="8000")
 
 
+def test_lenient(server, penteld, gateway):
+    """A server that ignores the identifier in a search gives what it has: it is not taken for
+    the session that was asked for, nor its patient for this one's."""
+    lenient = {"kind": "lenient", "method": "GET", "path": "^/fhir/(Procedure|Patient)$", "times": 0}
+    kept, penteld.sessions = penteld.sessions, {penteld.first: penteld.sessions[penteld.first]}
+    server.reset(mode="search")
+    gateway.forget()
+    gateway.once(expect=(OK, WAITING))
+    before = procedure_of(server.dump(), penteld.first)
+    penteld.sessions = kept
+    id = penteld.add(passes=1)
+    penteld.annotate(id, patient="8100")
+    server.plan(lenient)
+    gateway.once(expect=(OK, WAITING))
+    dump = server.dump()
+    if dump["struck"] == 0 or procedure_of(dump, id) is None or \
+            procedure_of(dump, penteld.first) != before:
+        raise Failure(f"lenient: {dump['struck']} {procedure_of(dump, penteld.first)} {gateway.said}")
+    server.reset()
+    server.seed({"resourceType": "Patient", "id": "pat-1",
+                 "identifier": [{"system": fhir_rig.SYSTEM, "value": "9999"}]})
+    server.plan(lenient)
+    gateway.forget()
+    gateway.write(patient=f"search {fhir_rig.SYSTEM}")
+    gateway.once(expect=(OK, WAITING))
+    dump = server.dump()
+    written = [r["id"] for r in dump["resources"] if r["resourceType"] == "Procedure" and
+               r["subject"].get("reference") == "Patient/pat-1"]
+    if dump["struck"] == 0 or written or "no Patient has" not in gateway.said:
+        raise Failure(f"lenient: written on another patient: {written} {gateway.said}")
+    gateway.write()
+
+
 def test_codes(rig, server, penteld, gateway):
     server.reset()
     gateway.forget()
@@ -251,6 +284,7 @@ def run(rig, server):
         id = test_corrections(server, penteld, gateway, mode)
         test_erasure(server, penteld, gateway, id, mode)
     test_patient(server, penteld, gateway)
+    test_lenient(server, penteld, gateway)
     penteld.stop()
     test_gateways(rig, server)
     print("ok: every kind of server, corrections, erasure, two gateways")

@@ -139,6 +139,9 @@ async function serve(request, response) {
   if (fault?.kind === 'meddle') {
     await meddle();
   }
+  if (fault?.kind === 'lenient') { // unknown parameters are ignored (FHIR, 3.1.1.3.1)
+    url.searchParams.delete('identifier');
+  }
   let [status, headers, body, before] = await handle(request, url, text);
   if (fault?.kind === 'forget' && before) {
     state.store.restore(before);
