@@ -8,8 +8,12 @@
 #include "sync/batch.h"
 
 #include "lib/dict.h"
+#include "lib/fault.h"
 #include "sync/backoff.h"
 #include "sync/fetch.h"
+
+/* What the bus itself says: not about a session. */
+#define BUS_ERRORS "org.freedesktop."
 
 typedef struct {
     const SyncPending *pending; /* borrowed from the batch's list */
@@ -18,6 +22,7 @@ typedef struct {
     SyncDelivery delivery;
     SyncOutcome outcome; /* owned */
     bool is_to_deliver;
+    bool is_unfetched; /* penteld answers, but not with this one */
 } Item;
 
 typedef struct {
@@ -26,7 +31,8 @@ typedef struct {
     Item *items;          /* owned; due->len of them */
     guint n_fetched;
     SyncBatchReport report;
-    GError *open_error; /* owned; from the worker */
+    GError *open_error;  /* owned; from the worker */
+    GError *fetch_error; /* owned; of the first that penteld did not hand out */
 } Batch;
 
 static void
@@ -43,6 +49,7 @@ batch_free(gpointer data)
     g_free(self->items);
     g_ptr_array_unref(self->due);
     g_clear_error(&self->open_error);
+    g_clear_error(&self->fetch_error);
     g_free(self);
 }
 
@@ -110,11 +117,51 @@ report_item(Batch *self, const Item *item)
     }
 }
 
+static guint
+count_unfetched(const Batch *self)
+{
+    guint n = 0;
+
+    for (guint i = 0; i < self->due->len; i++) {
+        n += self->items[i].is_unfetched ? 1 : 0;
+    }
+    return n;
+}
+
+/* One line when the words change, as an item may fail for days. */
+static void
+report_unfetched(const Item *item)
+{
+    if (g_strcmp0(item->pending->reason, item->outcome.reason) != 0) {
+        g_warning("session %s: %s", item->pending->session, item->outcome.reason);
+    }
+}
+
+/* Some sessions that penteld cannot hand out are their own trouble; nothing but such is its. */
+static void
+report_items(Batch *self)
+{
+    const guint n_unfetched = count_unfetched(self);
+    const bool is_penteld = n_unfetched == self->due->len && n_unfetched > 1;
+
+    for (guint i = 0; i < self->due->len; i++) {
+        const Item *item = &self->items[i];
+        if (!item->is_unfetched) {
+            report_item(self, item);
+        } else if (!is_penteld) {
+            report_unfetched(item);
+        }
+    }
+    if (is_penteld) {
+        self->report.trouble = SYNC_TROUBLE_PENTELD;
+    }
+}
+
 static const char *
 find_retry_reason(const Batch *self)
 {
     for (guint i = 0; i < self->due->len; i++) {
-        if (self->items[i].outcome.kind == SYNC_RETRY) {
+        if (self->items[i].outcome.kind == SYNC_RETRY && !self->items[i].is_unfetched) {
             return self->items[i].outcome.reason;
         }
     }
@@ -131,13 +178,17 @@ remember(GTask *task)
 
     for (guint i = 0; i < self->due->len; i++) {
         results[i] = result_of(&self->items[i], now_us);
-        report_item(self, &self->items[i]);
     }
+    report_items(self);
     if (!sync_state_store(self->work->state, results, self->due->len, now_us, &error)) {
         fail(task, SYNC_TROUBLE_STATE, error);
         return;
     }
     self->report.n_tried = self->due->len;
+    if (self->report.trouble == SYNC_TROUBLE_PENTELD) {
+        g_task_return_error(task, g_steal_pointer(&self->fetch_error));
+        return;
+    }
     if (self->report.trouble != SYNC_TROUBLE_NONE) {
         const char *reason = find_retry_reason(self);
         g_task_return_new_error(task,
@@ -269,6 +320,36 @@ fill_delivery(Item *item)
                                      .n_raw_bytes = item->fetched->n_raw_bytes };
 }
 
+/* Whether nothing can be had of penteld now, whichever session is asked for. */
+static bool
+is_penteld_gone(const GError *error)
+{
+    if (error->domain == SYNC_ERROR) {
+        return false;
+    }
+    const CliFault *fault = cli_fault_of(error);
+    return fault->exit_code == CTL_EXIT_NO_DAEMON || fault->exit_code == CTL_EXIT_NO_PERMISSION ||
+           fault->exit_code == CTL_EXIT_TIMEOUT || g_str_has_prefix(fault->name, BUS_ERRORS);
+}
+
+/* Takes over @error. */
+static void
+put_off(Batch *self, Item *item, GError *error)
+{
+    CtlExit unused = CTL_EXIT_OK;
+    g_autofree char *words = error->domain == SYNC_ERROR
+                                 ? g_strdup(error->message)
+                                 : cli_fault_describe("ask penteld", error, &unused);
+
+    sync_outcome_set(&item->outcome, SYNC_RETRY, "%s", words);
+    item->is_unfetched = true;
+    if (self->fetch_error == NULL) {
+        self->fetch_error = error;
+    } else {
+        g_error_free(error);
+    }
+}
+
 static void fetch_next(GTask *task);
 
 static void
@@ -280,8 +361,14 @@ on_fetched(GObject *source, GAsyncResult *result, gpointer user_data)
     GError *error = NULL;
 
     item->fetched = sync_fetch_finish(result, &error);
-    if (item->fetched == NULL) {
+    if (item->fetched == NULL && is_penteld_gone(error)) {
         fail(task, SYNC_TROUBLE_PENTELD, error);
+        return;
+    }
+    if (item->fetched == NULL) {
+        put_off(self, item, error);
+        self->n_fetched++;
+        fetch_next(g_steal_pointer(&task));
         return;
     }
     item->said = sync_state_list_said(self->work->state, item->pending->session, &error);

@@ -101,6 +101,7 @@ class Penteld:
         self.clock_us = EPOCH_US
         self.calls = {"ReadJournal": 0, "GetSession": 0, "StreamSession": 0}
         self.get_error = None      # org.pentel.Error.X that GetSession answers with
+        self.bad = {}              # session to the org.pentel.Error.X that GetSession answers with
         self.cut_after = None      # entries after which ReadJournal's pipe ends
         self.on_get = None         # called with the id before GetSession answers
         self.context = self.loop = self.thread = self.bus = None
@@ -184,6 +185,8 @@ class Penteld:
         with self.lock:
             if self.get_error is not None:
                 invocation.return_dbus_error(f"org.pentel.Error.{self.get_error}", "as told")
+            elif id in self.bad:
+                invocation.return_dbus_error(f"org.pentel.Error.{self.bad[id]}", "cannot be read")
             elif id not in self.sessions:
                 invocation.return_dbus_error("org.pentel.Error.NotFound", "no such session")
             else:

@@ -18,14 +18,14 @@ import files
 from bench import check, same
 
 
-def setup(bench, n=10, bound=True, name="out", more="", **fake):
+def setup(bench, n=10, bound=True, name="out", more="", poll_s=1, **fake):
     penteld = bench.penteld(**fake)
     ids = [penteld.add(pen=f"PT-{i % 3}") for i in range(n)]
     for id in ids if bound else []:
         penteld.annotate(id, patient=f"P-{id[:4]}")
     path = bench.directory / "files"
     path.mkdir()
-    bench.configure(name, f"[sink]\nkind=directory\npoll-s=1\n{more}\n[directory]\npath={path}\n")
+    bench.configure(name, f"[sink]\nkind=directory\npoll-s={poll_s}\n{more}\n[directory]\npath={path}\n")
     return penteld, ids, path
 
 
@@ -68,7 +68,7 @@ def corrections(bench):
 
 def service(bench):
     """Wakes on a new entry, goes on after penteld was away, ends in order."""
-    penteld, ids, path = setup(bench, 3)
+    penteld, ids, path = setup(bench, 3, poll_s=60)
     service = bench.service("out")
     delivered(bench, "out", 3)
     began = time.monotonic()
@@ -76,6 +76,7 @@ def service(bench):
     bench.wait(lambda: (files.read(path, True).get(ids[0]) or {}).get("note") == "now", 10, "the note")
     took = time.monotonic() - began
     penteld.stop()
+    bench.call("out", "Retry", "s", "")
     bench.wait(lambda: "last_error" in bench.status("out"), 20, "penteld to be missed")
     check("penteld" in bench.status("out")["last_error"], "the error does not name penteld")
     new = penteld.add()
@@ -130,6 +131,7 @@ def cut_journal(bench):
     penteld.annotate(next(iter(penteld.sessions)), note="x")
     bench.once("out", code=b.WAITING)
     penteld.get_error = None
+    bench.hurry("out")
     bench.once("out")
     files.compare(path, penteld)
 
@@ -168,6 +170,42 @@ def unknown_session(bench):
             check(False, f"{bad!r} was taken for a session")
         except b.Failure as failure:
             check("UUID" in str(failure), f"no remedy: {failure}")
+    bench.end(service)
+    files.compare(path, penteld, with_open=True)
+
+
+def bad_session(bench):
+    """One that penteld cannot hand out waits by itself, named; the others go, then and later."""
+    penteld, ids, path = setup(bench, 5)
+    penteld.bad[ids[2]] = "Malformed"
+    service = bench.service("out")
+    delivered(bench, "out", 4)
+    status = bench.status("out")
+    same("waiting", [1, 0], [status["waiting"], status["set_aside"]])
+    entry, = status["entries"]
+    same("the one", [ids[2], "backoff"], [entry["session"], entry["reason"]])
+    check("cannot be read" in entry["text"] and "next_try_at" in entry, f"no words: {entry}")
+    check(bench.errors("out").count(f"session {ids[2]}: ") == 1, "not said once")
+    check("last_error" not in status, f"it is taken for penteld's: {status}")
+    penteld.annotate(penteld.add(), patient="P-new")
+    delivered(bench, "out", 5)
+    # As a refusal of any kind it must not stop what is due with it.
+    for word in ("Failed", "StoreFailed", "InvalidArgument"):
+        penteld.bad[ids[2]] = word
+        penteld.annotate(ids[2], note=word)
+        penteld.annotate(ids[3], note=word)
+        bench.wait(lambda: (files.read(path, True).get(ids[3]) or {}).get("note") == word, 20, word)
+    penteld.bad.clear()
+    same("tried again", 1, bench.call("out", "Retry", "s", ids[2])[0])
+    delivered(bench, "out", 6)
+    # All of them is penteld's trouble, and over with it.
+    penteld.get_error = "StoreFailed"
+    for id in ids:
+        penteld.annotate(id, note="all")
+    bench.wait(lambda: "as told" in bench.status("out").get("last_error", ""), 20, "the trouble")
+    penteld.get_error = None
+    bench.call("out", "Retry", "s", "")
+    bench.caught_up("out", penteld)
     bench.end(service)
     files.compare(path, penteld, with_open=True)
 
@@ -366,7 +404,7 @@ def killed(bench):
 
 
 TESTS = [first_run, corrections, service, another_store, no_hash, cut_journal, unbound,
-         unknown_session, changed_meanwhile, dry_run, one_at_a_time, damaged_state, lost_medium,
+         unknown_session, bad_session, changed_meanwhile, dry_run, one_at_a_time, damaged_state, lost_medium,
          raw, systemd, progress, torn,
          killed]
 
