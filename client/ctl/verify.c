@@ -28,6 +28,7 @@ typedef struct {
     int64_t sessions;
     int64_t records;
     bool is_whole;
+    bool is_torn; /* a line was lost: a finding, as like as not */
 } Verdict;
 
 static CtlExit
@@ -85,6 +86,7 @@ take_line(Verdict *self, char *line)
     bool is_end = false;
 
     if (!cli_flat_parse(line, &flat)) {
+        self->is_torn = true;
         return;
     }
     if (cli_flat_get_bool(&flat, "end", &is_end) && is_end) {
@@ -101,14 +103,16 @@ static void
 read_lines(Verdict *self, int fd)
 {
     CliLines lines;
+    CliLinesStatus status = CLI_LINES_MORE;
     char *line = NULL;
 
     cli_lines_init(&lines, fd);
-    while (cli_lines_read(&lines) == CLI_LINES_MORE) {
+    while ((status = cli_lines_read(&lines)) == CLI_LINES_MORE) {
         while ((line = cli_lines_take(&lines)) != NULL) {
             take_line(self, line);
         }
     }
+    self->is_torn = self->is_torn || status != CLI_LINES_END;
     cli_lines_clear(&lines);
 }
 
@@ -130,7 +134,7 @@ ask(CtlRun *run, GVariant *options, Verdict *verdict)
     }
     read_lines(verdict, fd);
     close(fd);
-    return verdict->is_whole
+    return verdict->is_whole && !verdict->is_torn
                ? CTL_EXIT_OK
                : ctl_fail(CTL_EXIT_FAILED,
                           "the verification broke off; see: journalctl -u penteld, then run it "

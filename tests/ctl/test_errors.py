@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Every name of an error has its exit code, and one line that says what to do."""
 
+import json
 import re
 import socket
 import time
@@ -10,6 +11,7 @@ import fake
 from fake import Bench, check
 
 OK, FAILED, USAGE, NO_DAEMON, NO_PERMISSION, NOT_FOUND, NO_RADIO, TIMEOUT, NO_BLUEZ = range(9)
+ALTERED = 9
 
 NAMES = {
     "org.pentel.Error.Failed": FAILED,
@@ -163,5 +165,26 @@ def odd_replies():
         bench.refused(FAILED, "export", "abcd", "-f", "csv-passes")
 
 
+def lost_finding():
+    """A verification of which one line cannot be read is not sound."""
+    end = json.dumps({"end": True, "store_id": fake.ID, "head": 5, "hash": "ab" * 32, "entries": 5,
+                      "sessions": 1, "records": 300})
+    finding = json.dumps({"where": "journal 2", "what": "changed"})
+    with Bench() as bench:
+        for lines, code in (([end], OK), ([finding, end], ALTERED), ([finding[:-2], end], FAILED),
+                            (['{"where":{"journal":2},"what":"changed"}', end], FAILED),
+                            ([end, finding[:-2]], FAILED), ([end + "\n" + finding[:9]], FAILED), ([], FAILED)):
+            text = "".join(line + "\n" for line in lines)
+            bench.file("verdict", text if len(lines) != 1 or "\n" not in lines[0] else text[:-1])
+            bench.groups["Verify"] = {"file": "verdict"}
+            bench.stop_fake()
+            bench.start_fake()
+            for more in ([], ["--json"], ["--anchor"]):
+                done = bench.ctl("verify", *more)
+                check(done.returncode == code, f"{lines} {more}: exit {done.returncode}, not {code}: {done}")
+                check(code == OK or "sound" not in done.stdout, f"{lines}: {done}")
+
+
 if __name__ == "__main__":
-    fake.main([names, covers_the_table, verbs, absent, silent_bus, wrong_words, odd_replies])
+    fake.main([names, covers_the_table, verbs, absent, silent_bus, wrong_words, odd_replies,
+               lost_finding])
