@@ -8,6 +8,7 @@
 #include "ctl/run.h"
 #include "lib/file.h"
 #include "lib/json.h"
+#include "lib/output.h"
 
 #include <errno.h>
 #include <string.h>
@@ -65,20 +66,6 @@ feed(Archive *self, const guint8 *bytes, gsize n_bytes)
     }
 }
 
-static bool
-write_all(int fd, const guint8 *bytes, gsize n_bytes)
-{
-    while (n_bytes > 0) {
-        const ssize_t n = write(fd, bytes, n_bytes);
-        if (n < 0 && errno != EINTR) {
-            return false;
-        }
-        bytes += n > 0 ? n : 0;
-        n_bytes -= n > 0 ? (gsize)n : 0;
-    }
-    return true;
-}
-
 static CtlExit
 copy(int from, int to, Archive *archive)
 {
@@ -89,8 +76,9 @@ copy(int from, int to, Archive *archive)
         if (n < 0 && errno == EINTR) {
             continue;
         }
-        if (n < 0 || !write_all(to, bytes, (gsize)n)) {
-            return ctl_fail(CTL_EXIT_FAILED, "cannot write the backup: %s", g_strerror(errno));
+        const int failure = n < 0 ? errno : cli_output_write(to, bytes, (gsize)n);
+        if (failure != 0) {
+            return ctl_fail(CTL_EXIT_FAILED, "cannot write the backup: %s", g_strerror(failure));
         }
         feed(archive, bytes, (gsize)n);
     }

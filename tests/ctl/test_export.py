@@ -108,6 +108,25 @@ def refused():
         same("left over", [], left_over(bench))
 
 
+def backup():
+    """Whole, or an error with the reason and no file."""
+    def member(name, data):
+        head = name.encode().ljust(124, b"\0") + b"%011o\0" % len(data)
+        return head.ljust(512, b"\0") + data.ljust((len(data) + 511) // 512 * 512, b"\0")
+    archive = member("index.db", b"x" * 100000) + member("manifest", b"{}") + bytes(1024)
+    groups = fake.scenario()
+    groups["Backup"] = {"file": "records.pb"}
+    with Bench(groups) as bench:
+        bench.file("records.pb", archive)
+        bench.start_fake()
+        bench.ok("backup", "out")
+        same("bytes", archive, (bench.directory / "out").read_bytes())
+        check("space" in bench.refused(1, "backup", "/dev/full"), "a full disk")
+        bench.file("records.pb", archive[:50000])
+        check("ended early" in bench.refused(1, "backup", "cut"), "a cut copy")
+        same("left over", ["out"], left_over(bench))
+
+
 def signals():
     """Ended by a signal in mid-stream: no file, and the shell sees the signal."""
     groups = fake.scenario()
@@ -157,4 +176,4 @@ def progress():
 
 
 if __name__ == "__main__":
-    fake.main([formats, ranges, raw, cut, refused, signals, reader_leaves, progress])
+    fake.main([formats, ranges, raw, cut, refused, backup, signals, reader_leaves, progress])
