@@ -20,13 +20,39 @@ cli_delimited_clear(CliDelimited *self)
 }
 
 void
-cli_delimited_push(CliDelimited *self, const void *bytes, size_t n_bytes)
+cli_delimited_push(CliDelimited *self, const void *bytes, guint n_bytes)
 {
     if (self->done > 0) {
         g_byte_array_remove_range(self->pending, 0, (guint)self->done);
         self->done = 0;
     }
-    g_byte_array_append(self->pending, bytes, (guint)n_bytes);
+    g_byte_array_append(self->pending, bytes, n_bytes);
+}
+
+CliDelimitedStatus
+cli_delimited_read_length(const uint8_t *bytes,
+                          size_t n_bytes,
+                          size_t *n_header_out,
+                          uint64_t *length_out)
+{
+    uint64_t length = 0;
+    size_t n_header = 0;
+    bool is_last = false;
+
+    for (unsigned shift = 0; !is_last; shift += 7) {
+        if (n_header == n_bytes) {
+            return CLI_DELIMITED_MORE;
+        }
+        const uint8_t byte = bytes[n_header++];
+        length |= (uint64_t)(byte & 0x7f) << shift;
+        is_last = byte < 0x80;
+        if (length > LENGTH_MAX || (!is_last && shift >= 28)) {
+            return CLI_DELIMITED_BAD;
+        }
+    }
+    *n_header_out = n_header;
+    *length_out = length;
+    return CLI_DELIMITED_MESSAGE;
 }
 
 CliDelimitedStatus
@@ -36,18 +62,10 @@ cli_delimited_take(CliDelimited *self, const uint8_t **bytes_out, size_t *n_byte
     const size_t n_left = self->pending->len - self->done;
     uint64_t length = 0;
     size_t n_header = 0;
-    bool is_last = false;
+    const CliDelimitedStatus status = cli_delimited_read_length(bytes, n_left, &n_header, &length);
 
-    for (unsigned shift = 0; !is_last; shift += 7) {
-        if (n_header == n_left) {
-            return CLI_DELIMITED_MORE;
-        }
-        const uint8_t byte = bytes[n_header++];
-        length |= (uint64_t)(byte & 0x7f) << shift;
-        is_last = byte < 0x80;
-        if (length > LENGTH_MAX || (!is_last && shift >= 28)) {
-            return CLI_DELIMITED_BAD;
-        }
+    if (status != CLI_DELIMITED_MESSAGE) {
+        return status;
     }
     if (n_left - n_header < length) {
         return CLI_DELIMITED_MORE;

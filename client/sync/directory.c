@@ -187,7 +187,7 @@ open_directory(SyncSink *self, GCancellable *cancellable, GError **error)
         return false;
     }
     if (self->spool == NULL && !self->is_dry_run) {
-        self->spool = sync_spool_open(self->path, error);
+        self->spool = sync_spool_open(self->path, SIZE_MAX_B, error);
     }
     return self->spool != NULL || self->is_dry_run;
 }
@@ -307,8 +307,7 @@ settle(SyncSink *self, const SyncPosition *position, GCancellable *cancellable, 
         return true;
     }
     g_autofree char *today = g_date_time_format(now, "%Y-%m-%d");
-    if (strcmp(day, today) == 0 && !position->is_last &&
-        sync_spool_get_size(self->spool) < SIZE_MAX_B) {
+    if (strcmp(day, today) == 0 && !position->is_last && !sync_spool_is_full(self->spool)) {
         return true;
     }
     g_autofree char *anchor = describe_position(self, position);
@@ -317,6 +316,12 @@ settle(SyncSink *self, const SyncPosition *position, GCancellable *cancellable, 
     }
     g_clear_pointer(&self->spool, sync_spool_free);
     return false;
+}
+
+static bool
+is_full(const SyncSink *self)
+{
+    return self->spool != NULL && sync_spool_is_full(self->spool);
 }
 
 static void
@@ -336,5 +341,6 @@ const SyncSinkFuncs sync_directory_funcs = {
     .migrate = migrate,
     .deliver = deliver,
     .settle = settle,
+    .is_full = is_full,
     .close = close_directory,
 };

@@ -39,9 +39,11 @@ struct SyncEngine {
     bool is_stopped;
     bool has_opened;   /* the sink was reached once */
     bool is_unsettled; /* delivered since the sink last settled */
+    bool has_more;     /* it settles in the middle of a round */
 };
 
 static void begin_round(SyncEngine *self);
+static void deliver_due(SyncEngine *self);
 
 static void
 tell_changed(SyncEngine *self)
@@ -252,12 +254,18 @@ on_settled(GObject *source, GAsyncResult *result, gpointer user_data)
 
     self->busy_since_us = 0;
     if (!g_task_propagate_boolean(G_TASK(result), &error)) {
+        self->has_more = false;
         end_badly(self, self->has_opened ? SYNC_TROUBLE_SINK : SYNC_TROUBLE_OPEN, 0, error);
         return;
     }
     self->has_opened = true;
     self->is_unsettled = false;
     self->settled_us = g_get_monotonic_time();
+    if (self->has_more) {
+        self->has_more = false;
+        deliver_due(self);
+        return;
+    }
     end_well(self);
 }
 
@@ -267,28 +275,29 @@ settle(SyncEngine *self)
     const int64_t now_us = g_get_monotonic_time();
     const bool is_time = self->settled_us == 0 || now_us - self->settled_us >= SETTLE_US;
 
-    if (self->config.work.funcs->settle == NULL || (!self->is_unsettled && !is_time)) {
+    if (self->config.work.funcs->settle == NULL ||
+        (!self->is_unsettled && !is_time && !self->has_more)) {
         end_well(self);
         return;
     }
     g_autoptr(GError) error = NULL;
     SyncCursor cursor = { 0 };
     if (!sync_state_get_cursor(self->config.work.state, &cursor, &error)) {
+        self->has_more = false;
         end_badly(self, SYNC_TROUBLE_STATE, 0, error);
         return;
     }
     g_autoptr(GTask) task = g_task_new(NULL, self->cancellable, on_settled, self);
     Settling *settling = g_new0(Settling, 1);
-    *settling =
-        (Settling){ .work = &self->config.work, .cursor = cursor, .is_last = self->config.is_once };
+    *settling = (Settling){ .work = &self->config.work,
+                            .cursor = cursor,
+                            .is_last = self->config.is_once && !self->has_more };
     g_task_set_source_tag(task, settle);
     g_task_set_check_cancellable(task, FALSE);
     g_task_set_task_data(task, settling, settling_free);
     self->busy_since_us = now_us;
     g_task_run_in_thread(task, settle_in_thread);
 }
-
-static void deliver_due(SyncEngine *self);
 
 static void
 count_progress(SyncEngine *self, guint n_tried)
@@ -325,7 +334,13 @@ on_delivered(GObject *source, GAsyncResult *result, gpointer user_data)
     self->n_failed = 0;
     self->n_batch = MIN(self->n_batch * 2, self->config.work.funcs->n_batch_max);
     tell_changed(self);
-    deliver_due(self);
+    const SyncSinkFuncs *funcs = self->config.work.funcs;
+    self->has_more = funcs->is_full != NULL && funcs->is_full(self->config.work.sink);
+    if (self->has_more) {
+        settle(self);
+    } else {
+        deliver_due(self);
+    }
 }
 
 static void

@@ -93,7 +93,7 @@ count_records(int fd)
 
     cli_delimited_init(&bytes);
     while ((n = read(fd, buffer, sizeof buffer)) > 0) {
-        cli_delimited_push(&bytes, buffer, (size_t)n);
+        cli_delimited_push(&bytes, buffer, (guint)n);
         while (cli_delimited_take(&bytes, &message, &n_message) == CLI_DELIMITED_MESSAGE) {
             n_records++;
         }

@@ -119,7 +119,7 @@ on_chunk(GObject *source, GAsyncResult *result, gpointer user_data)
         return;
     }
     Reading *self = g_task_get_task_data(task);
-    cli_delimited_push(&self->bytes, g_bytes_get_data(chunk, NULL), g_bytes_get_size(chunk));
+    cli_delimited_push(&self->bytes, g_bytes_get_data(chunk, NULL), (guint)g_bytes_get_size(chunk));
     if (!take_entries(self, &error)) {
         g_task_return_error(task, g_steal_pointer(&error));
         return;

@@ -117,7 +117,7 @@ read_whole(const SyncDelivery *delivery, CliDelimited *bytes)
         if (n <= 0) {
             return false;
         }
-        cli_delimited_push(bytes, buffer, (size_t)n);
+        cli_delimited_push(bytes, buffer, (guint)n);
         done += n;
     }
     return true;

@@ -125,6 +125,10 @@ typedef struct {
                    GCancellable *cancellable,
                    GError **error);
 
+    /** Whether it must settle before more is delivered, though more is due. May be NULL. Main
+     * thread, while no other call runs. */
+    bool (*is_full)(const SyncSink *self);
+
     /** Let go of the connection; open may follow. */
     void (*close)(SyncSink *self);
 } SyncSinkFuncs;

@@ -23,6 +23,12 @@
 #define DAY_FILE "day"
 #define SUMS     "SHA256SUMS"
 
+#define WINDOW     65536
+#define HEADER_MAX 5u /* bytes of a message's length */
+
+#define DAY_LEN      10u /* 2026-11-24 */
+#define N_DIGITS_MIN 3u
+
 typedef struct {
     char *name; /* owned */
     int fd;     /* owned */
@@ -31,6 +37,7 @@ typedef struct {
 } File;
 
 struct SyncSpool {
+    uint64_t size_max;
     char *directory;  /* owned */
     char *path;       /* owned; of the growing set */
     char *day;        /* owned; NULL while empty */
@@ -78,46 +85,96 @@ sync_path(const char *path, GError **error)
     return is_good;
 }
 
-static off_t
-whole_messages(const uint8_t *bytes, gsize n_bytes)
-{
-    CliDelimited parts;
-    const uint8_t *message = NULL;
-    size_t n_message = 0;
+/* A piece of a file: one of any size is looked through in constant memory. */
+typedef struct {
+    int fd; /* borrowed */
+    off_t start;
+    gsize n_bytes;
+    uint8_t bytes[WINDOW];
+} Window;
 
-    cli_delimited_init(&parts);
-    cli_delimited_push(&parts, bytes, n_bytes);
-    while (cli_delimited_take(&parts, &message, &n_message) == CLI_DELIMITED_MESSAGE) {
-    }
-    const off_t size = (off_t)parts.done;
-    cli_delimited_clear(&parts);
-    return size;
+static bool
+move_window(Window *self, off_t start)
+{
+    const ssize_t n = pread(self->fd, self->bytes, sizeof self->bytes, start);
+
+    self->start = start;
+    self->n_bytes = n > 0 ? (gsize)n : 0;
+    return n >= 0;
 }
 
-static off_t
-whole_lines(const uint8_t *bytes, gsize n_bytes)
+/* Where the message at @at ends; @at when no whole one is there. */
+static bool
+skip_message(Window *window, off_t at, off_t size, off_t *end_out)
 {
-    const uint8_t *last = n_bytes > 0 ? memrchr(bytes, '\n', n_bytes) : NULL;
+    const off_t offset = at - window->start;
+    const bool is_seen = offset >= 0 && (gsize)offset + HEADER_MAX <= window->n_bytes;
+    size_t n_header = 0;
+    uint64_t length = 0;
 
-    return last != NULL ? (off_t)(last - bytes) + 1 : 0;
+    if (!is_seen && !move_window(window, at)) {
+        return false;
+    }
+    const gsize skipped = (gsize)(at - window->start);
+    const bool is_message = cli_delimited_read_length(window->bytes + skipped,
+                                                      window->n_bytes - skipped,
+                                                      &n_header,
+                                                      &length) == CLI_DELIMITED_MESSAGE;
+    const off_t end = at + (off_t)n_header + (off_t)length;
+    *end_out = is_message && end <= size ? end : at;
+    return true;
+}
+
+static bool
+find_whole_messages(Window *window, off_t size, off_t *whole_out)
+{
+    off_t end = 0;
+
+    if (!move_window(window, 0)) {
+        return false;
+    }
+    do {
+        *whole_out = end;
+        if (!skip_message(window, *whole_out, size, &end)) {
+            return false;
+        }
+    } while (end > *whole_out);
+    return true;
+}
+
+/* From the end backwards: only the last line can be torn. */
+static bool
+find_whole_lines(Window *window, off_t size, off_t *whole_out)
+{
+    *whole_out = 0;
+    for (off_t end = size; end > 0 && *whole_out == 0;) {
+        const off_t start = MAX(end - WINDOW, 0);
+        if (!move_window(window, start)) {
+            return false;
+        }
+        const gsize n = MIN(window->n_bytes, (gsize)(end - start));
+        const uint8_t *last = n > 0 ? memrchr(window->bytes, '\n', n) : NULL;
+        *whole_out = last != NULL ? start + (off_t)(last - window->bytes) + 1 : 0;
+        end = start;
+    }
+    return true;
 }
 
 /* A power cut leaves a torn end behind what was flushed. */
 static bool
 cut_torn_end(File *file, const char *path, GError **error)
 {
-    g_autofree char *bytes = NULL;
-    gsize n_bytes = 0;
+    g_autofree Window *window = g_new0(Window, 1);
+    const off_t size = lseek(file->fd, 0, SEEK_END);
+    const bool is_messages = g_str_has_suffix(file->name, ".pb");
 
-    if (!g_file_get_contents(path, &bytes, &n_bytes, NULL)) {
+    window->fd = file->fd;
+    if (size < 0 || !(is_messages ? find_whole_messages(window, size, &file->size)
+                                  : find_whole_lines(window, size, &file->size))) {
         return fail(path, error);
     }
-    file->size = g_str_has_suffix(file->name, ".pb")
-                     ? whole_messages((const uint8_t *)bytes, n_bytes)
-                     : whole_lines((const uint8_t *)bytes, n_bytes);
     file->flushed = file->size;
-    return ((gsize)file->size == n_bytes || ftruncate(file->fd, file->size) == 0) ||
-           fail(path, error);
+    return file->size == size || ftruncate(file->fd, file->size) == 0 || fail(path, error);
 }
 
 static File *
@@ -197,7 +254,7 @@ open_files(SyncSpool *self, GError **error)
         }
     }
     g_file_get_contents(day_path, &self->day, NULL, NULL);
-    if (self->day != NULL && strlen(self->day) != strlen("2026-11-24")) {
+    if (self->day != NULL && strlen(self->day) != DAY_LEN) {
         g_clear_pointer(&self->day, g_free);
     }
     /* Cut off while it was being sealed. */
@@ -205,10 +262,11 @@ open_files(SyncSpool *self, GError **error)
 }
 
 SyncSpool *
-sync_spool_open(const char *directory, GError **error)
+sync_spool_open(const char *directory, uint64_t size_max, GError **error)
 {
     g_autoptr(SyncSpool) self = g_new0(SyncSpool, 1);
 
+    self->size_max = size_max;
     self->directory = g_strdup(directory);
     self->path = g_build_filename(directory, OPEN, NULL);
     self->files = g_ptr_array_new_with_free_func(file_free);
@@ -293,8 +351,8 @@ sync_spool_flush(SyncSpool *self, GError **error)
     return true;
 }
 
-uint64_t
-sync_spool_get_size(const SyncSpool *self)
+static uint64_t
+get_size(const SyncSpool *self)
 {
     uint64_t size = 0;
 
@@ -304,10 +362,16 @@ sync_spool_get_size(const SyncSpool *self)
     return size;
 }
 
+bool
+sync_spool_is_full(const SyncSpool *self)
+{
+    return get_size(self) >= self->size_max;
+}
+
 const char *
 sync_spool_get_day(const SyncSpool *self)
 {
-    return sync_spool_get_size(self) > 0 ? self->day : NULL;
+    return get_size(self) > 0 ? self->day : NULL;
 }
 
 /* SHA-256 in hexadecimal; NULL when it cannot be read. */
@@ -348,29 +412,50 @@ append_sum(const SyncSpool *self, GString *sums, const char *name, GError **erro
     return true;
 }
 
-/* Name of the set, and of the one that was sealed last: names sort by time. */
+/* Number of the set of that name in its day, 0 when it is no name of one. */
+static guint64
+number_of(const char *name)
+{
+    guint64 number = 0;
+
+    if (strlen(name) < DAY_LEN + 1 + N_DIGITS_MIN || name[DAY_LEN] != '-' ||
+        !g_ascii_string_to_unsigned(name + DAY_LEN + 1, 10, 1, G_MAXUINT32, &number, NULL)) {
+        return 0;
+    }
+    return number;
+}
+
+/* Whether @name was sealed after @other: the thousandth of a day sorts wrongly as text. */
+static bool
+is_later(const char *name, const char *other)
+{
+    const int days = other != NULL ? strncmp(name, other, DAY_LEN) : 1;
+
+    return days != 0 ? days > 0 : number_of(name) > number_of(other);
+}
+
+/* Name of the set, and of the one that was sealed last. */
 static char *
 choose_name(const SyncSpool *self, char **previous_out)
 {
     g_autoptr(GDir) dir = g_dir_open(self->directory, 0, NULL);
     const char *name = NULL;
-    guint number = 1;
+    guint64 number = 1;
 
     while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
-        guint64 n = 0;
-        if (strlen(name) != strlen("2026-11-24-001") ||
-            !g_ascii_string_to_unsigned(name + strlen("2026-11-24-"), 10, 0, 999, &n, NULL)) {
+        const guint64 n = number_of(name);
+        if (n == 0) {
             continue;
         }
-        if (g_strcmp0(name, *previous_out) > 0) {
+        if (is_later(name, *previous_out)) {
             g_free(*previous_out);
             *previous_out = g_strdup(name);
         }
         if (g_str_has_prefix(name, self->day) && n >= number) {
-            number = (guint)n + 1;
+            number = n + 1;
         }
     }
-    return g_strdup_printf("%s-%03u", self->day, number);
+    return g_strdup_printf("%s-%03" G_GUINT64_FORMAT, self->day, number);
 }
 
 static bool
@@ -433,7 +518,10 @@ sync_spool_seal(SyncSpool *self, const char *anchor, GError **error)
         !write_sums(self, error)) {
         return false;
     }
-    if ((g_unlink(day_path) != 0 && errno != ENOENT) || !sync_path(self->path, error)) {
+    if (g_unlink(day_path) != 0 && errno != ENOENT) {
+        return fail(day_path, error);
+    }
+    if (!sync_path(self->path, error)) {
         return false;
     }
     if (g_rename(self->path, final) != 0) {

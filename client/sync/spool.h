@@ -22,8 +22,8 @@ typedef enum {
     SYNC_SPOOL_LINES,         /* NAME.ndjson */
 } SyncSpoolForm;
 
-/** Open or begin the set. Owns: free with sync_spool_free(). */
-SyncSpool *sync_spool_open(const char *directory, GError **error);
+/** Open or begin the set, full at @size_max bytes. Owns: free with sync_spool_free(). */
+SyncSpool *sync_spool_open(const char *directory, uint64_t size_max, GError **error);
 void sync_spool_free(SyncSpool *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SyncSpool, sync_spool_free)
 
@@ -41,15 +41,16 @@ void sync_spool_rewind(SyncSpool *self);
 /** Make durable what was appended. */
 bool sync_spool_flush(SyncSpool *self, GError **error);
 
-/** Bytes in all files. */
-uint64_t sync_spool_get_size(const SyncSpool *self);
+/** Whether it should be sealed before more is appended; it takes more all the same. */
+bool sync_spool_is_full(const SyncSpool *self);
 
 /** Day on which the set was begun, UTC, "2026-11-24". Owns: borrowed; NULL when it is empty. */
 const char *sync_spool_get_day(const SyncSpool *self);
 
 /**
  * Seal: write anchor.json and SHA256SUMS beside the files and give the set its final name,
- * DAY-NNN. The set is empty afterwards.
+ * DAY-NNN, of four digits and more from the thousandth set of a day on. The set is empty
+ * afterwards.
  *
  * @anchor: members of the anchor's JSON object, without the braces, ending without a comma;
  * the hash of the set before is added. Nothing happens when the set is empty.

@@ -10,11 +10,15 @@
 #include "sync/fetch.h"
 #include "sync/journal_entry.h"
 #include "sync/sink.h"
+#include "sync/spool.h"
 #include "sync/state.h"
 
 #include <glib/gstdio.h>
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define HOUR_US ((int64_t)3600 * G_USEC_PER_SEC)
 
@@ -262,6 +266,170 @@ test_newer_state(void)
     remove_state(directory);
 }
 
+static void
+make_set(const char *directory, const char *name)
+{
+    g_autofree char *path = g_build_filename(directory, name, NULL);
+
+    g_assert_cmpint(g_mkdir(path, 0700), ==, 0);
+}
+
+static char *
+today(const char *suffix)
+{
+    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+    g_autofree char *day = g_date_time_format(now, "%Y-%m-%d");
+
+    return g_strconcat(day, suffix, NULL);
+}
+
+/* Of any depth there is here. */
+static void
+remove_tree(const char *path)
+{
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    const char *name = NULL;
+
+    while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
+        g_autofree char *inner = g_build_filename(path, name, NULL);
+        if (g_file_test(inner, G_FILE_TEST_IS_DIR)) {
+            remove_tree(inner);
+        } else {
+            g_unlink(inner);
+        }
+    }
+    g_rmdir(path);
+}
+
+static void
+check_seal(SyncSpool *spool, const char *directory, const char *name, const char *previous)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *path = g_build_filename(directory, name, "anchor.json", NULL);
+    g_autofree char *wanted = g_strdup_printf("\"previous\":\"%s\"", previous);
+    g_autofree char *anchor = NULL;
+
+    g_assert_true(sync_spool_append(spool, "sessions.ndjson", "line\n", 5, &error));
+    g_assert_true(sync_spool_seal(spool, "\"a\":1", &error));
+    g_assert_no_error(error);
+    g_assert_true(g_file_get_contents(path, &anchor, NULL, &error));
+    g_assert_nonnull(strstr(anchor, wanted));
+}
+
+/* A set is full at its limit, and the thousandth of a day has a name too. */
+static void
+test_spool(void)
+{
+    g_autofree char *directory = g_dir_make_tmp("pentel-spool-XXXXXX", NULL);
+    g_autofree char *last = today("-999");
+    g_autofree char *next = today("-1000");
+    g_autofree char *after = today("-1001");
+    g_autoptr(SyncSpool) spool = sync_spool_open(directory, 10, NULL);
+
+    g_assert_nonnull(spool);
+    make_set(directory, "2020-01-01-001");
+    make_set(directory, "2020-01-01-12345");
+    make_set(directory, last);
+    g_assert_false(sync_spool_is_full(spool));
+    g_assert_true(sync_spool_append(spool, "sessions.ndjson", "line\n", 5, NULL));
+    g_assert_false(sync_spool_is_full(spool));
+    g_assert_true(sync_spool_append(spool, "deliveries.pb", "\4four", 5, NULL));
+    g_assert_true(sync_spool_is_full(spool));
+    check_seal(spool, directory, next, last);
+    g_assert_false(sync_spool_is_full(spool));
+    check_seal(spool, directory, after, next);
+    remove_tree(directory);
+}
+
+/* What the medium refuses is an error with words, whatever it is. */
+static void
+test_spool_fails(void)
+{
+    g_autofree char *directory = g_dir_make_tmp("pentel-spool-XXXXXX", NULL);
+    g_autofree char *day = g_build_filename(directory, ".open", "day", NULL);
+    g_autoptr(SyncSpool) spool = sync_spool_open(directory, 10, NULL);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(sync_spool_append(spool, "sessions.ndjson", "line\n", 5, NULL));
+    g_assert_cmpint(g_unlink(day), ==, 0);
+    g_assert_cmpint(g_mkdir(day, 0700), ==, 0);
+    g_assert_false(sync_spool_seal(spool, "\"a\":1", &error));
+    g_assert_error(error, SYNC_ERROR, SYNC_ERROR_UNAVAILABLE);
+    g_assert_nonnull(strstr(error->message, "/day: "));
+    remove_tree(directory);
+}
+
+static int
+open_part(const char *directory, const char *name)
+{
+    g_autofree char *path = g_build_filename(directory, ".open", name, NULL);
+    const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    g_assert_cmpint(fd, >=, 0);
+    return fd;
+}
+
+/* Torn ends of files larger than what 32 bits count, and than any memory: they have holes. */
+static void
+test_spool_large(void)
+{
+    static const uint8_t header[] = { 0x80, 0x80, 0x80, 0x08 }; /* 16 MiB */
+    static const int n_messages = 260;
+    const off_t n_bytes = sizeof header + ((off_t)16 << 20);
+    const off_t n_lines = ((off_t)4 << 30) + 100;
+    g_autofree char *directory = g_dir_make_tmp("pentel-spool-XXXXXX", NULL);
+    g_autofree char *open_path = g_build_filename(directory, ".open", NULL);
+    struct stat found;
+
+    g_assert_cmpint(g_mkdir(open_path, 0700), ==, 0);
+    const int messages = open_part(directory, "deliveries.pb");
+    const int lines = open_part(directory, "sessions.ndjson");
+    for (int i = 0; i <= n_messages; i++) {
+        g_assert_cmpint(pwrite(messages, header, sizeof header, n_bytes * i), ==, sizeof header);
+    }
+    g_assert_cmpint(ftruncate(messages, n_bytes * n_messages + 70000), ==, 0);
+    g_assert_cmpint(pwrite(lines, "\n", 1, n_lines - 1), ==, 1);
+    g_assert_cmpint(ftruncate(lines, n_lines + 200000), ==, 0);
+    g_autoptr(SyncSpool) spool = sync_spool_open(directory, 10, NULL);
+    g_assert_nonnull(spool);
+    g_assert_cmpint(fstat(messages, &found), ==, 0);
+    g_assert_cmpint(found.st_size, ==, n_bytes * n_messages);
+    g_assert_cmpint(fstat(lines, &found), ==, 0);
+    g_assert_cmpint(found.st_size, ==, n_lines);
+    close(messages);
+    close(lines);
+    remove_tree(directory);
+}
+
+/* Whole parts of all sizes, and every way to tear the last one. */
+static void
+test_spool_torn(void)
+{
+    g_autofree char *directory = g_dir_make_tmp("pentel-spool-XXXXXX", NULL);
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    g_autofree uint8_t *zeros = g_malloc0(200000);
+    struct stat found;
+
+    sync_spool_free(sync_spool_open(directory, 10, NULL));
+    const int fd = open_part(directory, "records.pb");
+    for (guint i = 0; i < 3000; i++) {
+        const guint n = i % 100 == 7 ? 65530 + i / 100 : i % 300;
+        cli_delimited_append_length(bytes, n);
+        g_byte_array_append(bytes, zeros, n);
+    }
+    const guint n_whole = bytes->len;
+    cli_delimited_append_length(bytes, 200000);
+    g_byte_array_append(bytes, zeros, 199999);
+    for (guint torn = 0; torn < 200000; torn = torn < 5 ? torn + 1 : torn * 7) {
+        g_assert_cmpint(pwrite(fd, bytes->data, n_whole + torn, 0), ==, n_whole + torn);
+        sync_spool_free(sync_spool_open(directory, 10, NULL));
+        g_assert_cmpint(fstat(fd, &found), ==, 0);
+        g_assert_cmpint(found.st_size, ==, n_whole);
+    }
+    close(fd);
+    remove_tree(directory);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -273,5 +441,9 @@ main(int argc, char **argv)
     g_test_add_func("/sync/settled", test_settled);
     g_test_add_func("/sync/state", test_state);
     g_test_add_func("/sync/newer-state", test_newer_state);
+    g_test_add_func("/sync/spool", test_spool);
+    g_test_add_func("/sync/spool-fails", test_spool_fails);
+    g_test_add_func("/sync/spool-large", test_spool_large);
+    g_test_add_func("/sync/spool-torn", test_spool_torn);
     return g_test_run();
 }

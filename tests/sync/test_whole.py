@@ -310,6 +310,19 @@ def raw(bench):
     check("ended early" in done.stderr, f"not noticed: {done.stderr!r}")
 
 
+def full_sets(bench):
+    """A backlog larger than a set may be goes into several, each sealed when it is full."""
+    penteld, ids, path = setup(bench, 10, more="raw=yes")
+    for id in ids:
+        penteld.raw[id] = [bytes(90_000)] * 100
+    bench.once("out")
+    sizes = [sum(p.stat().st_size for p in directory.iterdir()) >> 20 for directory in files.sets(path)]
+    check(len(sizes) == 2 and max(sizes) < 64 + 9, f"sets of {sizes} MiB")
+    files.compare(path, penteld)
+    files.check_chain(path)
+    return f"sets of {sizes} MiB"
+
+
 def systemd(bench):
     """What systemd is told: readiness, watchdog, status, the end."""
     setup(bench, 2)
@@ -405,7 +418,7 @@ def killed(bench):
 
 TESTS = [first_run, corrections, service, another_store, no_hash, cut_journal, unbound,
          unknown_session, bad_session, changed_meanwhile, dry_run, one_at_a_time, damaged_state, lost_medium,
-         raw, systemd, progress, torn,
+         raw, full_sets, systemd, progress, torn,
          killed]
 
 if __name__ == "__main__":
