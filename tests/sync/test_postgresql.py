@@ -125,6 +125,9 @@ def nothing_left(id):
     for table in ("annotation", "pass", "setting", "session_cartridge", "fault", "missing", "record"):
         same(f"left in {table}", "0", SERVER.value(
             f"select count(*) from pentel.{table} where session = '{id}'"))
+    same("receipts left in session_gateway", "0", SERVER.value(
+        "select count(*) from pentel.session_gateway where receipt_sha256 is not null and "
+        f"session = '{id}'"))
 
 
 def erasure(bench):
@@ -141,6 +144,10 @@ def erasure(bench):
     write_config(bench, "pg2", "gw-2", more="raw=yes")
     bench.once("pg2", env=dict(bench.env, DBUS_SYSTEM_BUS_ADDRESS=other.address))
     rows.compare(SERVER, penteld)
+    nothing_left(ids[0])
+    # Nor can the same, whose store was restored from before.
+    write_config(bench, "pg3", "gw-1", more="raw=yes")
+    bench.once("pg3", env=dict(bench.env, DBUS_SYSTEM_BUS_ADDRESS=other.address))
     nothing_left(ids[0])
     # An erasure of a session that the database has never seen leaves a tombstone too.
     new = penteld.add()

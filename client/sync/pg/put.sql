@@ -64,6 +64,7 @@ select (d->>'session')::uuid, $2::text, (d->>'n_settled')::bigint, (d->>'seq')::
     timestamptz 'epoch' + (d->>'wall_us')::bigint * interval '1 microsecond',
     d->'state'->'receipt'->>'sha256'
 from jsonb_array_elements($1::jsonb) d
+join pentel.session s on s.session = (d->>'session')::uuid and s.erased_at is null
 order by 1
 on conflict (session, gateway) do update set n_settled = excluded.n_settled,
     journal_seq = excluded.journal_seq, journal_at = excluded.journal_at,
