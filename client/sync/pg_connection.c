@@ -35,14 +35,31 @@ static const struct {
     { "tcp_user_timeout", "30000" },
 };
 
+/* What libpq will take: of the connection string, else of the environment. */
+static const char *
+find_option(const PQconninfoOption *options, const char *keyword)
+{
+    for (const PQconninfoOption *option = options; option->keyword != NULL; option++) {
+        if (strcmp(option->keyword, keyword) == 0) {
+            return option->val != NULL || option->envvar == NULL ? option->val
+                                                                 : g_getenv(option->envvar);
+        }
+    }
+    return NULL;
+}
+
+/* Nothing but sockets of this machine, wherever libpq may try. */
 static bool
 is_local(const PQconninfoOption *options)
 {
-    for (const PQconninfoOption *option = options; option->keyword != NULL; option++) {
-        if (strcmp(option->keyword, "host") == 0 && option->val != NULL) {
-            return option->val[0] == '/' || option->val[0] == '@';
-        }
-        if (strcmp(option->keyword, "hostaddr") == 0 && option->val != NULL) {
+    const char *hosts = find_option(options, "host");
+
+    if (find_option(options, "hostaddr") != NULL || find_option(options, "service") != NULL) {
+        return false;
+    }
+    g_auto(GStrv) parts = g_strsplit(hosts != NULL ? hosts : "", ",", -1);
+    for (char **part = parts; *part != NULL; part++) {
+        if ((*part)[0] != '/' && (*part)[0] != '@') {
             return false;
         }
     }
@@ -68,20 +85,47 @@ add_option(GPtrArray *keywords, GPtrArray *values, const char *keyword, const ch
 }
 
 static bool
-collect(SyncPg *self, const SyncSetup *setup, const PQconninfoOption *options, GError **error)
+check_options(const SyncSetup *setup, const PQconninfoOption *options, GError **error)
+{
+    static const char *const secrets[] = { "password", "sslpassword" };
+
+    for (const PQconninfoOption *option = options; option->keyword != NULL; option++) {
+        const bool is_given = option->val != NULL;
+        if (is_given && strcmp(option->keyword, "service") == 0) {
+            sync_config_fail(setup->config,
+                             error,
+                             "postgresql",
+                             "conninfo",
+                             "names a service, whose file is not looked into; write host, dbname "
+                             "and user instead of service");
+            return false;
+        }
+        if (is_given && (strcmp(option->keyword, secrets[0]) == 0 ||
+                         strcmp(option->keyword, secrets[1]) == 0)) {
+            sync_config_fail(setup->config,
+                             error,
+                             "postgresql",
+                             "conninfo",
+                             "holds a password; take it out and put it into "
+                             "/etc/credstore/pentel-sync.%s.password",
+                             setup->name);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void
+collect(SyncPg *self, const SyncSetup *setup, const PQconninfoOption *options)
 {
     g_autoptr(GPtrArray) keywords = g_ptr_array_new();
     g_autoptr(GPtrArray) values = g_ptr_array_new();
     g_autofree char *program = g_strdup_printf("pentel-sync %s", setup->name);
-    bool has_secret = false;
 
     for (const PQconninfoOption *option = options; option->keyword != NULL; option++) {
-        if (option->val == NULL) {
-            continue;
+        if (option->val != NULL) {
+            add_option(keywords, values, option->keyword, option->val);
         }
-        has_secret = has_secret || strcmp(option->keyword, "password") == 0 ||
-                     strcmp(option->keyword, "sslpassword") == 0;
-        add_option(keywords, values, option->keyword, option->val);
     }
     for (gsize i = 0; i < G_N_ELEMENTS(defaults); i++) {
         const bool is_tls = g_str_has_prefix(defaults[i].keyword, "ssl");
@@ -96,17 +140,24 @@ collect(SyncPg *self, const SyncSetup *setup, const PQconninfoOption *options, G
     g_ptr_array_add(values, NULL);
     self->keywords = (char **)g_ptr_array_steal(keywords, NULL);
     self->values = (char **)g_ptr_array_steal(values, NULL);
-    if (has_secret) {
-        sync_config_fail(setup->config,
-                         error,
-                         "postgresql",
-                         "conninfo",
-                         "holds a password; take it out and put it into "
-                         "/etc/credstore/pentel-sync.%s.password",
-                         setup->name);
-        return false;
-    }
-    return true;
+}
+
+/* libpq quotes what it cannot read, and that may be a password. */
+static void
+fail_parse(const SyncSetup *setup, const char *conninfo, const char *wrong, GError **error)
+{
+    const bool may_hold_secret =
+        strstr(conninfo, "pass") != NULL || strstr(conninfo, "://") != NULL;
+    g_autofree char *words = g_strdup(wrong != NULL ? wrong : "no memory");
+
+    sync_config_fail(setup->config,
+                     error,
+                     "postgresql",
+                     "conninfo",
+                     "%s; write it as host=db.clinic.example dbname=clinic user=gateway",
+                     may_hold_secret ? "it cannot be read, and is not shown as it may hold a "
+                                       "password"
+                                     : g_strstrip(words));
 }
 
 SyncPg *
@@ -122,17 +173,14 @@ sync_pg_new(const SyncSetup *setup, GError **error)
     }
     PQconninfoOption *options = PQconninfoParse(conninfo, &wrong);
     if (options == NULL) {
-        g_autofree char *words = g_strdup(wrong != NULL ? g_strstrip(wrong) : "no memory");
+        fail_parse(setup, conninfo, wrong, error);
         PQfreemem(wrong);
-        sync_config_fail(setup->config,
-                         error,
-                         "postgresql",
-                         "conninfo",
-                         "%s; write it as host=db.clinic.example dbname=clinic user=gateway",
-                         words);
         return NULL;
     }
-    const bool is_good = collect(self, setup, options, error);
+    const bool is_good = check_options(setup, options, error);
+    if (is_good) {
+        collect(self, setup, options);
+    }
     PQconninfoFree(options);
     if (!is_good) {
         return NULL;

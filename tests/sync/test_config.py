@@ -3,7 +3,9 @@
 """Bad input: one line that names file, key and remedy, an exit code of its own."""
 
 import os
+import socket
 import subprocess
+import threading
 
 import bench as b
 from bench import check
@@ -31,6 +33,11 @@ FILES = [
     (POSTGRESQL + "conninfo=host=/x\npassword=../etc/shadow\n", ("[postgresql] password", "no name")),
     (POSTGRESQL + "conninfo=host=/x\npassword=nowhere\n", ("[postgresql] password", "credstore")),
     (POSTGRESQL + "conninfo=user='\n", ("[postgresql] conninfo",)),
+    (POSTGRESQL + "conninfo=host=/x password=my hush word\n", ("[postgresql] conninfo", "not shown")),
+    (POSTGRESQL + "conninfo=host=/x pasword='hush\n", ("[postgresql] conninfo",)),
+    (POSTGRESQL + "conninfo=postgresql://u:hush@[::1/x\n", ("[postgresql] conninfo", "not shown")),
+    (POSTGRESQL + "conninfo=postgres://u:hush@db/x\n", ("[postgresql] conninfo", "credstore")),
+    (POSTGRESQL + "conninfo=service=clinic\n", ("[postgresql] conninfo", "service")),
     ("[sink]\nkind=dir\x1b]0;ectory\x07\n", ("[sink] kind", "\\x1b")),
 ]
 
@@ -39,7 +46,9 @@ def files(bench):
     for text, words in FILES:
         bench.configure("x", text)
         try:
-            b.expect_line(bench, bench.run("x", "--once"), b.CONFIG, "x.conf", *words)
+            done = bench.run("x", "--once")
+            b.expect_line(bench, done, b.CONFIG, "x.conf", *words)
+            check("hush" not in done.stderr + done.stdout, f"it shows the password: {done.stderr}")
         except b.Failure as failure:
             raise b.Failure(f"{text!r}: {failure}")
     (bench.directory / "x.conf").unlink()
@@ -78,5 +87,49 @@ def surroundings(bench):
     b.expect_line(bench, done, b.STATE, "blocked/x", "--state-dir")
 
 
+class Listener:
+    """Something on TCP that has no TLS: what it is told in the clear."""
+
+    def __init__(self):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.asked, self.told = 0, b""
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                peer, _ = self.socket.accept()
+            except OSError:
+                return
+            with peer:
+                peer.settimeout(5)
+                try:
+                    first = peer.recv(4096)
+                    if first == bytes.fromhex("0000000804d2162f"):  # SSLRequest
+                        self.asked += 1
+                        peer.sendall(b"N")
+                        first = peer.recv(4096)
+                    self.told += first
+                except OSError:
+                    pass
+
+
+def in_the_clear(bench):
+    """Whatever else is in conninfo, nothing goes to a server that has not proved who it is."""
+    bench.penteld()
+    listener = Listener()
+    for conninfo, more in (("host=/nowhere,localhost", {}), ("host=/nowhere hostaddr=127.0.0.1", {}),
+                           ("hostaddr=127.0.0.1", {}), ("host=localhost", {}), ("", {"PGHOST": "localhost"}),
+                           ("", {"PGHOSTADDR": "127.0.0.1"}), ("host=/nowhere,127.0.0.1", {})):
+        asked = listener.asked
+        bench.configure("x", POSTGRESQL + f"conninfo=dbname=clinic user=gateway port={listener.port} "
+                        f"{conninfo}\n")
+        done = bench.run("x", "--migrate", env=dict(bench.env, **more))
+        check(done.returncode != 0 and listener.asked == asked + 1, f"{conninfo} {more}: did not ask: {done}")
+        check(listener.told == b"", f"{conninfo} {more}: in the clear: {listener.told}")
+    listener.socket.close()
+
+
 if __name__ == "__main__":
-    b.main([files, words, surroundings], 110)
+    b.main([files, words, surroundings, in_the_clear], 110)
