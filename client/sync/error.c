@@ -24,6 +24,7 @@ sync_exit_of(const GError *error)
     case SYNC_ERROR_USAGE:
         return SYNC_EXIT_USAGE;
     case SYNC_ERROR_UNAVAILABLE:
+    case SYNC_ERROR_CLASH:
     case SYNC_ERROR_DATA:
         return SYNC_EXIT_WAITING;
     }

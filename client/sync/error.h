@@ -13,6 +13,7 @@ typedef enum {
     SYNC_ERROR_STATE,       /* our own state: held by another process, newer, damaged */
     SYNC_ERROR_USAGE,       /* the command line */
     SYNC_ERROR_UNAVAILABLE, /* for now: no connection, no space, busy; try again later */
+    SYNC_ERROR_CLASH,       /* within a sink: others were in the way, again at once */
     SYNC_ERROR_DATA,        /* within a sink: one session is refused, the others may go */
 } SyncError;
 

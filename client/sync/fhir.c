@@ -5,6 +5,7 @@
  */
 #include "sync/fhir.h"
 
+#include "sync/clean.h"
 #include "sync/fhir_deliver.h"
 
 /* A server that was restored from a backup may have lost a Device that we know to be there. */
@@ -55,7 +56,7 @@ create(const SyncSetup *setup, GError **error)
 static bool
 open_server(SyncSink *self, GCancellable *cancellable, GError **error)
 {
-    return fhir_client_open(self->client, cancellable, error);
+    return sync_clean_error(fhir_client_open(self->client, cancellable, error), error);
 }
 
 static void

@@ -7,6 +7,7 @@
 #include "sync/fhir_deliver.h"
 
 #include "lib/dict.h"
+#include "sync/clean.h"
 #include "sync/fhir_find.h"
 #include "sync/fhir_id.h"
 #include "sync/fhir_job.h"
@@ -138,9 +139,7 @@ deliver_erasure(FhirJob *job, GError **error)
 static void
 set_outcome(FhirDesk *desk, const SyncDelivery *delivery, SyncOutcome *outcome, GError *error)
 {
-    const char *patient =
-        delivery->state == NULL ? NULL : cli_dict_get_text(delivery->state, "patient");
-    g_autofree char *words = fhir_outcome_redact(error->message, patient);
+    g_autofree char *words = sync_clean_words(&delivery, 1, error->message, SYNC_WORDS_MAX);
 
     if (g_error_matches(error, FHIR_ERROR, FHIR_ERROR_UNBOUND)) {
         sync_outcome_set(outcome, SYNC_UNBOUND, "%s", words);

@@ -6,12 +6,11 @@
  */
 #include "sync/fhir_outcome.h"
 
-#include "lib/text.h"
 #include "sync/fhir_json.h"
 
 #include <string.h>
 
-#define TEXT_MAX_BYTES 300u
+#define TEXT_ENOUGH_BYTES 300u /* of issues, before no more are added */
 
 G_DEFINE_QUARK(fhir - error - quark, fhir_error)
 
@@ -75,18 +74,14 @@ fhir_outcome_text(JsonObject *outcome)
         const char *severity = fhir_json_find_text(issue, "severity");
         const bool is_hint =
             g_strcmp0(severity, "information") == 0 || g_strcmp0(severity, "warning") == 0;
-        if (issue != NULL && !is_hint && text->len < TEXT_MAX_BYTES) {
+        if (issue != NULL && !is_hint && text->len < TEXT_ENOUGH_BYTES) {
             append_issue(text, issue);
         }
     }
     if (text->len == 0) {
         return NULL;
     }
-    g_autofree char *escaped = cli_text_escape(text->str, true);
-    if (strlen(escaped) > TEXT_MAX_BYTES) {
-        escaped[TEXT_MAX_BYTES] = '\0';
-    }
-    return g_steal_pointer(&escaped);
+    return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
 bool
@@ -177,14 +172,4 @@ fhir_outcome_check_bundle(JsonObject *bundle, guint n_entries, GError **error)
         return false;
     }
     return true;
-}
-
-char *
-fhir_outcome_redact(const char *text, const char *secret)
-{
-    if (secret == NULL || secret[0] == '\0') {
-        return g_strdup(text);
-    }
-    g_auto(GStrv) parts = g_strsplit(text, secret, -1);
-    return g_strjoinv("...", parts);
 }

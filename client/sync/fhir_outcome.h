@@ -21,7 +21,8 @@ typedef enum {
 
 GQuark fhir_error_quark(void);
 
-/** True for 2xx. Errors: FHIR_ERROR by status, with the server's own words after @doing. */
+/** True for 2xx. Errors: FHIR_ERROR by status, with the server's own words, as they stand, after
+ * @doing. */
 bool fhir_outcome_check_status(
     const char *doing, guint status, const char *body, gsize n_bytes, GError **error);
 
@@ -33,9 +34,6 @@ bool fhir_outcome_check_status(
  */
 bool fhir_outcome_check_bundle(JsonObject *bundle, guint n_entries, GError **error);
 
-/** What an OperationOutcome says, in one line of at most 300 bytes; NULL when it is none. Owns:
- * the caller's. */
+/** What an OperationOutcome says, whole and as it stands: see sync_clean_words(); NULL when it is
+ * none. Owns: the caller's. */
 char *fhir_outcome_text(JsonObject *outcome);
-
-/** Take every occurrence of @secret out of @text. Owns: the caller's. */
-char *fhir_outcome_redact(const char *text, const char *secret);

@@ -6,6 +6,7 @@
  */
 #include "sync/fhir_token.h"
 
+#include "sync/clean.h"
 #include "sync/error.h"
 #include "sync/fhir_json.h"
 #include "sync/fhir_jwt.h"
@@ -17,6 +18,8 @@
 /* A token that ends while a request is on its way is as good as none. */
 #define MARGIN_S   30
 #define LIFE_MAX_S 86400
+
+#define WORD_MAX_BYTES 64u /* of the endpoint's error, a word such as invalid_client */
 
 struct FhirToken {
     const FhirSettings *settings; /* borrowed */
@@ -164,7 +167,7 @@ static bool
 check_answer(FhirToken *self, const FhirHttpReply *reply, GError **error)
 {
     g_autoptr(JsonObject) answer = fhir_json_parse(reply->body, reply->n_bytes, NULL);
-    const char *word = answer == NULL ? NULL : fhir_json_find_text(answer, "error");
+    const char *error_word = answer == NULL ? NULL : fhir_json_find_text(answer, "error");
 
     if (reply->status == 200) {
         return true;
@@ -178,6 +181,8 @@ check_answer(FhirToken *self, const FhirHttpReply *reply, GError **error)
                          self->settings->token_url,
                          reply->status);
     } else if (reply->status == 400 || reply->status == 401 || reply->status == 403) {
+        g_autofree char *word =
+            sync_clean_words(NULL, 0, error_word != NULL ? error_word : "", WORD_MAX_BYTES);
         sync_config_fail(self->config,
                          error,
                          FHIR_GROUP,
@@ -185,8 +190,8 @@ check_answer(FhirToken *self, const FhirHttpReply *reply, GError **error)
                          "the token endpoint refused it with %u%s%s; see that client_id, scope and "
                          "the credential belong together",
                          reply->status,
-                         word == NULL ? "" : " ",
-                         word == NULL ? "" : word);
+                         word[0] == '\0' ? "" : " ",
+                         word);
     } else {
         g_set_error(error,
                     SYNC_ERROR,

@@ -360,6 +360,9 @@ judge_state(const char *state)
 {
     static const char *const data[] = { "22", "23", "P0", "21" };
 
+    if (strcmp(state, "40P01") == 0 || strcmp(state, "40001") == 0) {
+        return SYNC_ERROR_CLASH;
+    }
     for (gsize i = 0; i < G_N_ELEMENTS(data); i++) {
         if (strncmp(state, data[i], 2) == 0) {
             return SYNC_ERROR_DATA;
@@ -385,8 +388,8 @@ fail_result(const SyncPg *self, const PGresult *result, GError **error)
                     words[0] != '\0' ? words : "the connection broke");
         return;
     }
-    g_autofree char *words = one_line(primary);
-    g_set_error(error, SYNC_ERROR, (gint)judge_state(state), "PostgreSQL: %s (%s)", words, state);
+    /* As it is: it may quote what somebody said, see sync_clean_words(). */
+    g_set_error(error, SYNC_ERROR, (gint)judge_state(state), "PostgreSQL (%s): %s", state, primary);
 }
 
 static bool

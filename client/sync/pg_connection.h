@@ -11,9 +11,11 @@
  * in transaction mode: statements with parameters, nothing kept in the server's session.
  *
  * Errors: SYNC_ERROR_UNAVAILABLE: connection, server, lock or space; the connection may be
- * gone. SYNC_ERROR_DATA: the server refuses these values. SYNC_ERROR_CONFIG: (of open) it
+ * gone. SYNC_ERROR_CLASH: a deadlock or the like, the transaction may go at once when it is
+ * run again. SYNC_ERROR_DATA: the server refuses these values. SYNC_ERROR_CONFIG: (of open) it
  * refuses the user, the password or the database. SYNC_ERROR_FOREIGN: tables or rights are
- * not what this version expects.
+ * not what this version expects. Their text is the server's as it stands: clean it before it
+ * is shown.
  */
 typedef struct SyncPg SyncPg;
 

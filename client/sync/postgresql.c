@@ -6,11 +6,10 @@
  */
 #include "sync/postgresql.h"
 
+#include "sync/clean.h"
 #include "sync/pg_connection.h"
 #include "sync/pg_message.h"
 #include "sync/pg_schema.h"
-
-#include <string.h>
 
 /* Deadlocks and the like: the server itself says that trying again may help. */
 #define TRIES 3
@@ -52,7 +51,7 @@ create(const SyncSetup *setup, GError **error)
 }
 
 static bool
-open_database(SyncSink *self, GCancellable *cancellable, GError **error)
+reach(SyncSink *self, GCancellable *cancellable, GError **error)
 {
     if (!sync_pg_is_open(self->pg)) {
         self->is_checked = false;
@@ -70,10 +69,17 @@ open_database(SyncSink *self, GCancellable *cancellable, GError **error)
 }
 
 static bool
+open_database(SyncSink *self, GCancellable *cancellable, GError **error)
+{
+    return sync_clean_error(reach(self, cancellable, error), error);
+}
+
+static bool
 migrate(SyncSink *self, GCancellable *cancellable, GError **error)
 {
-    return sync_pg_open(self->pg, cancellable, error) &&
-           sync_pg_migrate(self->pg, cancellable, error);
+    return sync_clean_error(sync_pg_open(self->pg, cancellable, error) &&
+                                sync_pg_migrate(self->pg, cancellable, error),
+                            error);
 }
 
 static bool
@@ -183,12 +189,6 @@ run_transaction(SyncSink *self,
 }
 
 static bool
-is_passing(const GError *error)
-{
-    return strstr(error->message, "(40P01)") != NULL || strstr(error->message, "(40001)") != NULL;
-}
-
-static bool
 transact(SyncSink *self,
          const SyncDelivery *const *deliveries,
          guint n_deliveries,
@@ -200,7 +200,7 @@ transact(SyncSink *self,
         if (run_transaction(self, deliveries, n_deliveries, cancellable, &failure)) {
             return true;
         }
-        if (i == TRIES || !sync_pg_is_open(self->pg) || !is_passing(failure)) {
+        if (i == TRIES || !sync_pg_is_open(self->pg) || failure->code != SYNC_ERROR_CLASH) {
             g_propagate_error(error, g_steal_pointer(&failure));
             return false;
         }
@@ -218,10 +218,9 @@ deliver_alone(SyncSink *self,
     if (!sync_pg_is_open(self->pg)) {
         sync_outcome_set(outcome, SYNC_RETRY, "PostgreSQL: the connection broke");
     } else if (!transact(self, &delivery, 1, cancellable, &error)) {
-        sync_outcome_set(outcome,
-                         error->code == SYNC_ERROR_DATA ? SYNC_SET_ASIDE : SYNC_RETRY,
-                         "%s",
-                         error->message);
+        g_autofree char *words = sync_clean_words(&delivery, 1, error->message, SYNC_WORDS_MAX);
+        sync_outcome_set(
+            outcome, error->code == SYNC_ERROR_DATA ? SYNC_SET_ASIDE : SYNC_RETRY, "%s", words);
     }
 }
 
@@ -245,8 +244,10 @@ deliver(SyncSink *self,
     }
     /* Tables or rights may have changed. */
     self->is_checked = false;
+    g_autofree char *words =
+        sync_clean_words(deliveries, n_deliveries, error->message, SYNC_WORDS_MAX);
     for (guint i = 0; i < n_deliveries; i++) {
-        sync_outcome_set(&outcomes[i], SYNC_RETRY, "%s", error->message);
+        sync_outcome_set(&outcomes[i], SYNC_RETRY, "%s", words);
     }
 }
 

@@ -178,9 +178,9 @@ class Gateway:
             self.hurry()
 
     def waits(self):
-        """[session, reason, seconds until the next try] of what waits."""
+        """[session, reason, seconds until the next try, if by itself] of what waits."""
         with contextlib.closing(sqlite3.connect(self.directory / "state.db", timeout=10)) as db:
-            return [(session, reason, next_us / 1e6 - time.time()) for session, reason, next_us in
+            return [(session, reason, (next_us or 0) / 1e6 - time.time()) for session, reason, next_us in
                     db.execute("select session, reason, next_us from pending")]
 
     def hurry(self):

@@ -5,6 +5,7 @@
  */
 #include "lib/delimited.h"
 #include "sync/backoff.h"
+#include "sync/clean.h"
 #include "sync/database.h"
 #include "sync/error.h"
 #include "sync/fetch.h"
@@ -430,6 +431,72 @@ test_spool_torn(void)
     remove_tree(directory);
 }
 
+#define SAID                                                                                       \
+    "{'patient': <'4711'>, 'operator': <'Dr. Zoë'>, 'note': <'line\\none 4711'>,"                 \
+    " 'closed_reason': <'battery out'>, 'zones': <['left cheek', 'A', '額']>,"                    \
+    " 'passes': <[{'zone': <'chin-2'>}]>}"
+
+static char *
+clean(const char *text, gsize n_bytes_max)
+{
+    g_autoptr(GVariant) state = g_variant_ref_sink(g_variant_new_parsed(SAID));
+    const SyncDelivery delivery = { .session = "s", .state = state };
+    const SyncDelivery erased = { .session = "t", .is_erased = true };
+    const SyncDelivery *const deliveries[] = { &erased, &delivery };
+
+    return sync_clean_words(deliveries, G_N_ELEMENTS(deliveries), text, n_bytes_max);
+}
+
+/* What people said is not in an error, wherever it stands; nor half of it, nor of a character. */
+static void
+test_clean(void)
+{
+    static const struct {
+        const char *text;
+        const char *shown;
+    } rows[] = {
+        { "Patient 4711 (4711) unknown", "Patient ... (...) unknown" },
+        { "id47110", "id...0" },
+        { "by Dr. Zoë: no", "by ...: no" },
+        { "note 'line\none 4711' is long", "note '...' is long" },
+        { "battery out, left cheek, chin-2", "..., ..., ..." },
+        { "A is no zone, 'A' neither, All are", "... is no zone, '...' neither, All are" },
+        { "患者額4711", "患者......" },
+        { "a\nb\x1b[31m\xff", "a\\nb\\x1b[31m\\xff" },
+        { "", "" },
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *shown = clean(rows[i].text, SYNC_WORDS_MAX);
+        g_assert_cmpstr(shown, ==, rows[i].shown);
+    }
+}
+
+static void
+test_clean_cut(void)
+{
+    for (gsize n = 0; n < 80; n++) {
+        g_autofree char *fill = g_strnfill(n, 'x');
+        g_autofree char *text =
+            g_strconcat(fill, " 4711 額 Dr. Zoë äöü針針針針針針針針針針", fill, NULL);
+        g_autofree char *shown = clean(text, 60);
+        g_autofree char *wide = g_strconcat(fill, "ääääääääääääääääääääääääääääääääääää", NULL);
+        g_autofree char *bare = sync_clean_words(NULL, 0, wide, 60);
+        g_assert_cmpuint(strlen(shown), <=, 60);
+        g_assert_true(g_utf8_validate(shown, -1, NULL));
+        g_assert_null(strpbrk(shown, "471D"));
+        g_assert_null(strstr(shown, "\\x"));
+        g_assert_cmpuint(strlen(bare), <=, 60);
+        g_assert_true(g_utf8_validate(bare, -1, NULL));
+    }
+    GError *error = g_error_new(SYNC_ERROR, SYNC_ERROR_DATA, "a\x1b%0700d", 1);
+    g_assert_false(sync_clean_error(false, &error));
+    g_assert_cmpuint(strlen(error->message), ==, SYNC_WORDS_MAX);
+    g_assert_true(g_str_has_prefix(error->message, "a\\x1b0"));
+    g_error_free(error);
+    g_assert_true(sync_clean_error(true, NULL));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -441,6 +508,8 @@ main(int argc, char **argv)
     g_test_add_func("/sync/settled", test_settled);
     g_test_add_func("/sync/state", test_state);
     g_test_add_func("/sync/newer-state", test_newer_state);
+    g_test_add_func("/sync/clean", test_clean);
+    g_test_add_func("/sync/clean-cut", test_clean_cut);
     g_test_add_func("/sync/spool", test_spool);
     g_test_add_func("/sync/spool-fails", test_spool_fails);
     g_test_add_func("/sync/spool-large", test_spool_large);

@@ -176,6 +176,14 @@ def test_jwt(rig, server, penteld, gateway, ca):
     gateway.write(ca=ca, token_url=server.token.replace("/token", "/nowhere"), **keys)
     put_secret(gateway, "fhir-private-key", p384[0].strip())
     refused(gateway, CONFIG, "token_url", "404")
+    # An endpoint that talks at length, with colours.
+    gateway.write(ca=ca, token_url=server.token, **keys)
+    server.plan({"kind": "status", "status": 400, "path": "^/token$", "times": 0,
+                 "raw": "{\"error\":\"" + "\\u001b[31m\u00e4" * 9000 + "\"}"})
+    refused(gateway, CONFIG, "credential", "refused it with 400 \\x1b[31m\u00e4", "belong together")
+    if len(gateway.said.encode()) > 1000 or "\x1b" in gateway.said:
+        raise Failure(f"the endpoint's words: {gateway.said[:2000]!r}")
+    server.plan()
 
 
 def run(rig, server):

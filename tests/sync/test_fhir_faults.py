@@ -105,6 +105,27 @@ def test_set_aside(server, penteld, gateway):
     penteld.erase(other)
 
 
+def test_nothing_said(server, penteld, gateway):
+    """Whatever a server quotes of what people said, also where its words are cut, is not shown."""
+    server.reset()
+    gateway.forget()
+    id = treat(penteld)
+    penteld.annotate(id, patient="zq-patient", operator="zq-Zo\u00eb", note="zq-note\nsecond line")
+    penteld.annotate(id, zone="zq-zone")
+    gateway.until_done()
+    for n in (1, *range(230, 300, 7)):
+        server.plan({"kind": "status", "status": 422, "times": 0, **WRITE, "text":
+                     "zq-note\nsecond line, zq-Zo\u00eb, zq-zone " + "\u00e4" * n + " zq-patient" * 9})
+        penteld.annotate(id, operator="zq-Zo\u00eb")
+        gateway.once(expect=WAITING)
+        reason = next(reason for session, reason, _ in gateway.waits() if session == id)
+        said = gateway.said + reason
+        if "422: ..., ..., ... \u00e4" not in reason or "zq-" in said or "second line" in said or \
+                "\\x" in reason or len(reason.encode()) > 600:
+            raise Failure(f"said: {n} {said}")
+    penteld.erase(id)
+
+
 def test_restored(server, penteld, gateway):
     """A server that lost everything gets it back with the next word."""
     server.reset()
@@ -167,6 +188,7 @@ def run(rig, server):
     test_retry_after(server, penteld, gateway)
     test_restored(server, penteld, gateway)
     test_set_aside(server, penteld, gateway)
+    test_nothing_said(server, penteld, gateway)
     gateway.write(timeout_s=1)
     began = time.monotonic()
     for name in FAULTS:

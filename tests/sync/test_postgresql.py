@@ -207,6 +207,42 @@ def refused_session(bench):
     rows.compare(SERVER, penteld)
 
 
+def tried_again(bench):
+    """At once for what the server's code says may pass, never for what its words look like."""
+    penteld, ids = setup(bench, 1)
+    # A sequence is not rolled back: it counts the tries.
+    for code, words, n in (("23514", "odd (40P01) words (40001)", 2), ("40P01", "deadlock", 3),
+                           ("40001", "could not serialize", 3)):
+        SERVER.sql("drop sequence if exists public.tries; create sequence public.tries; "
+                   "grant all on sequence public.tries to gateway; create or replace function "
+                   "pentel.refuse() returns trigger language plpgsql as $$ begin "
+                   f"perform nextval('public.tries'); raise exception '{words}' using errcode = '{code}'; "
+                   "end $$; drop trigger if exists refuse on pentel.session; create trigger refuse "
+                   "before insert on pentel.session for each row execute function pentel.refuse()")
+        penteld.annotate(ids[0], note=code)
+        bench.once("pg", code=b.WAITING)
+        same(f"tries after {code}", str(n), SERVER.value("select last_value from public.tries"))
+    SERVER.sql("drop trigger refuse on pentel.session")
+    bench.hurry("pg")
+    bench.once("pg")
+    rows.compare(SERVER, penteld)
+
+
+def nothing_said(bench):
+    """What people said is not in the words of a refusal, which quote it."""
+    penteld, ids = setup(bench, 2)
+    penteld.annotate(ids[0], patient="zq-patient", operator="zq-Zo\u00eb", note="zq-note\nsecond line",
+                     zone="zq-zone")
+    SERVER.sql("create function pentel.refuse() returns trigger language plpgsql as $$ begin if new.value "
+               "like 'zq-%' then raise exception '% is no %: %', new.value, new.field, repeat('\u00e4', 400) "
+               "using errcode = '23514'; end if; return new; end $$; create trigger refuse before insert "
+               "or update on pentel.annotation for each row execute function pentel.refuse()")
+    done = bench.once("pg", code=b.WAITING)
+    check("(23514): ... is no " in done.stderr, f"no words: {done.stderr!r}")
+    check("zq-" not in done.stderr and "second line" not in done.stderr, f"it is said: {done.stderr!r}")
+    check("\\x" not in done.stderr, f"a character was cut: {done.stderr!r}")
+
+
 def raw(bench):
     penteld, ids = setup(bench, 4, more="raw=yes")
     bench.once("pg")
@@ -422,7 +458,8 @@ def password(bench):
         SERVER.sql("select pg_reload_conf()")
 
 
-TESTS = [first_run, schema, views, corrections, erasure, two_gateways, refused_session, raw,
+TESTS = [first_run, schema, views, corrections, erasure, two_gateways, refused_session,
+         tried_again, nothing_said, raw,
          server_faults, refused_connection, killed, bouncer, partitions, thousand,
          bad_input, password]
 

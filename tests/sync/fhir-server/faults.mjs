@@ -70,7 +70,7 @@ export function strikeBefore(fault, response) {
       headers['Retry-After'] = String(fault.retryAfter);
     }
     response.writeHead(fault.status, headers);
-    response.end(outcome(code, fault.text ?? text));
+    response.end(fault.raw ?? outcome(code, fault.text ?? text));
     return true;
   }
   if (fault.kind === 'hang') {
