@@ -6,6 +6,7 @@
 #include "ctl/command.h"
 #include "ctl/run.h"
 #include "lib/dict.h"
+#include "lib/fault.h"
 #include "lib/json.h"
 #include "lib/text.h"
 #include "lib/time.h"
@@ -224,11 +225,60 @@ append_sink(GString *out, const CliTerm *term, const char *name, GVariant *statu
     append_entries(out, term, status);
 }
 
+/* What is known of a sink that does not say how it is. Owns: the caller's. */
+static GVariant *
+status_of_silent(const GError *error)
+{
+    CtlExit unused = CTL_EXIT_OK;
+    g_autofree char *words = cli_fault_describe("ask the sink", error, &unused);
+    GVariantDict status;
+
+    g_variant_dict_init(&status, NULL);
+    g_variant_dict_insert(&status, "last_error", "s", words);
+    return g_variant_ref_sink(g_variant_dict_end(&status));
+}
+
+static void
+append_silent(GString *out, const CliTerm *term, const char *name, GVariant *status)
+{
+    g_autofree char *escaped = cli_text_escape(name, term->has_utf8);
+
+    g_string_append_printf(out,
+                           "%s%s%s\n",
+                           cli_term_colour(term, CLI_COLOUR_BOLD),
+                           escaped,
+                           cli_term_colour(term, CLI_COLOUR_NONE));
+    append_line(out, term, "error", cli_dict_get_text(status, "last_error"));
+}
+
+/* One that does not answer must not hide the others. */
+static void
+show_sink(CtlRun *run, const char *bus_name, GString *out, CliJson *json, GError **error)
+{
+    const char *name = bus_name + strlen(PREFIX);
+    g_autoptr(GError) failure = NULL;
+    g_autoptr(GVariant) reply = call_sink(run, bus_name, "Status", NULL, &failure);
+    g_autoptr(GVariant) status =
+        reply != NULL ? g_variant_get_child_value(reply, 0) : status_of_silent(failure);
+
+    if (run->is_json) {
+        append_json(json, name, status);
+    } else if (reply != NULL) {
+        append_sink(out, &run->out, name, status);
+    } else {
+        append_silent(out, &run->out, name, status);
+    }
+    if (failure != NULL && *error == NULL) {
+        g_propagate_error(error, g_steal_pointer(&failure));
+    }
+}
+
 static CtlExit
 show(CtlRun *run)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GString) out = g_string_new(NULL);
+    g_autoptr(GError) error = NULL;
     CliJson json = CLI_JSON_INIT(out);
     const CtlExit exit_code = list_sinks(run, names);
 
@@ -239,18 +289,7 @@ show(CtlRun *run)
         cli_json_open(&json, NULL, '[');
     }
     for (guint i = 0; i < names->len; i++) {
-        g_autoptr(GError) error = NULL;
-        g_autoptr(GVariant) reply = call_sink(run, names->pdata[i], "Status", NULL, &error);
-        const char *name = (const char *)names->pdata[i] + strlen(PREFIX);
-        if (reply == NULL) {
-            return ctl_fail_error("ask the sink", error);
-        }
-        g_autoptr(GVariant) status = g_variant_get_child_value(reply, 0);
-        if (run->is_json) {
-            append_json(&json, name, status);
-        } else {
-            append_sink(out, &run->out, name, status);
-        }
+        show_sink(run, names->pdata[i], out, &json, &error);
     }
     if (run->is_json) {
         cli_json_close(&json, ']');
@@ -260,7 +299,9 @@ show(CtlRun *run)
                         "No sink runs; write /etc/pentel/sync/NAME.conf, see pentel-sync.conf(5), "
                         "then type:\nsystemctl enable --now pentel-sync@NAME\n");
     }
-    return ctl_print(out, NULL);
+    const CtlExit printed = ctl_print(out, NULL);
+    return printed == CTL_EXIT_OK && error != NULL ? ctl_fail_error("ask the sink", error)
+                                                   : printed;
 }
 
 /* The UUID of what waits there and begins with @typed. Owns: the caller's; NULL after an error

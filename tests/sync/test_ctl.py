@@ -7,6 +7,7 @@ import os
 import subprocess
 
 import jsonschema
+from gi.repository import Gio, GLib
 
 import bench as b
 from bench import check, same
@@ -14,7 +15,7 @@ from bench import check, same
 SCHEMA = json.loads((b.HERE.parent.parent / "client/ctl/schema/sync.json").read_text())
 NOBODY = 65534
 # Exit codes of pentelctl.
-USAGE, NO_PERMISSION, NOT_FOUND = 2, 4, 5
+FAILED, USAGE, NO_PERMISSION, NOT_FOUND = 1, 2, 4, 5
 
 
 def ctl(bench, *words, code=0, user=None):
@@ -69,6 +70,29 @@ def shows(bench):
     check("penteld is not running" in " ".join(text.split()) and "next try" in text, f"no error: {text}")
 
 
+def silent(bench):
+    """A sink that does not answer is shown with its error, between those that do."""
+    penteld, _, _ = start(bench)
+    bus = Gio.DBusConnection.new_for_address_sync(
+        bench.address, Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT |
+        Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION, None, None)
+    bus.call_sync("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName",
+                  GLib.Variant("(su)", ("org.pentel.Sync.mute", 4)), None, 0, -1, None)
+    done = subprocess.run([str(b.CTL), "sync"], env=bench.env, capture_output=True, text=True, timeout=60)
+    check(done.returncode == FAILED and len(done.stderr.splitlines()) == 1, f"not told: {done}")
+    for words in ("aside (directory)", "mute\n", "out (directory)", "cannot ask the sink"):
+        check(words in done.stdout, f"no {words!r} in {done.stdout}")
+    done = subprocess.run([str(b.CTL), "sync", "--json"], env=bench.env, capture_output=True, text=True,
+                          timeout=60)
+    check(done.returncode == FAILED, f"not told: {done}")
+    out = json.loads(done.stdout)
+    jsonschema.validate(out, SCHEMA)
+    same("sinks", [("aside", "directory"), ("mute", None), ("out", "directory")],
+         [(sink["name"], sink["kind"]) for sink in out])
+    check("cannot ask the sink" in out[1]["last_error"], f"no error: {out[1]}")
+    bus.close_sync(None)
+
+
 def retries(bench):
     penteld, ids, gone = start(bench)
     for words in (("retry",), ("again",), ("retry", "out", "x", "y")):
@@ -100,4 +124,4 @@ def denied(bench):
 
 
 if __name__ == "__main__":
-    b.main([shows, retries, none, denied], 110)
+    b.main([shows, silent, retries, none, denied], 110)
