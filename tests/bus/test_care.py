@@ -148,6 +148,7 @@ def run():
         first = rig.directory / "first.tar"
         check_backup(rig, first)
         n_runs = verify_meanwhile(rig)
+        check(n_runs > 0, "the treatments were over before anything was verified")
         truth = rig.wait_done(90.0)
         settle(rig, lambda: compare_all(rig, truth), 30.0, "pentelctl differs from the truth")
         settle(rig, lambda: [] if all(rig.ctl_json("show", s["id"])["receipt"].get("marked")

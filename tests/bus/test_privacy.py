@@ -40,6 +40,7 @@ class Watched:
     def __init__(self, rig):
         self.rig, self.mark = rig, Mark()
         self.seen = rig.directory / "observed"
+        self.carried = rig.directory / "carried"  # what a sink is there to carry away
         self.private = rig.directory / "private"  # of the programs, for whatever they leave
         self.private.mkdir(mode=0o1777)
         self.private.chmod(0o1777)
@@ -59,12 +60,12 @@ class Watched:
         return observer
 
     def titles(self):
-        """Title, name and environment of every penteld and pentelctl there is."""
+        """Title, name and environment of every program of ours there is."""
         n = 0
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 name = (folder / "comm").read_text().strip()
-                if name not in ("penteld", "pentelctl"):
+                if name not in ("penteld", "pentelctl", "pentel-sync"):
                     continue
                 for part in ("cmdline", "comm", "environ"):
                     self.mark.find(f"{part} of {name}", (folder / part).read_bytes())
@@ -91,6 +92,29 @@ class Watched:
         if client.wait(20) != 0:
             raise harness.Failure("annotate failed")
 
+    def upload(self):
+        """A sink beside it all, which takes the words away and says none of them."""
+        self.carried.mkdir()
+        config = self.rig.directory / "out.conf"
+        config.write_text("[sink]\nkind=directory\nunbound=send\nraw=yes\npoll-s=1\n"
+                          f"[directory]\npath={self.carried}\n")
+        return self.rig._start("pentel-sync", harness.BUILD / "client/sync/pentel-sync",
+                               f"--config={config}", f"--state-dir={self.rig.directory}/uploads", "out")
+
+    def has_carried(self, word):
+        lines = self.carried / ".open/sessions.ndjson"
+        return lines.exists() and word in lines.read_text(errors="replace")
+
+    def end_upload(self, sync):
+        """Else nothing is proved: the words went through it, and it left its state."""
+        for name, word in self.mark.fields.items():
+            self.rig.wait(lambda word=word: self.has_carried(word), 20.0, f"{name} in the sink's files")
+        self.mark.find("pentelctl sync", self.rig.ctl_ok("sync").encode())
+        if sync.stop(signal.SIGTERM) != 0:
+            raise harness.Failure("pentel-sync did not end in order")
+        if not (self.rig.directory / "uploads/state.db").exists():
+            raise harness.Failure("pentel-sync left no state")
+
     def use(self, session_id):
         """Everything that touches the mark, rightly and wrongly."""
         rig, words = self.rig, self.mark.fields
@@ -113,15 +137,15 @@ class Watched:
             raise harness.Failure("a wrong field was taken")
 
     def files(self):
-        """Names of all files, and what is in those outside the store."""
+        """Names of all files, and what is in those outside the store and what a sink carries."""
         n = 0
-        store = self.rig.state / "store"
+        meant = {self.rig.state / "store", self.carried}
         for folder, folders, files in os.walk(self.rig.directory):
             for name in folders + files:
                 self.mark.find("name of a file", name.encode(errors="replace"))
             for name in files:
                 path = Path(folder) / name
-                if store not in path.parents and path.is_file():
+                if meant.isdisjoint(path.parents) and path.is_file():
                     self.mark.find(str(path), path.read_bytes())
                     n += 1
         return n
@@ -149,6 +173,15 @@ def check_observed(watched):
     watched.mark.find("what another user sees", text.encode())
 
 
+def check_signals(watched):
+    """What the bus tells everybody, unasked."""
+    text = watched.seen.read_text(errors="replace")
+    signals = re.findall(r"^Type: +signal$.*?^UNIX File Descriptors:$", text, re.M | re.S)
+    if sum("org.pentel" in one for one in signals) < 3:
+        raise harness.Failure(f"the observer saw {len(signals)} signals: nothing is proved")
+    watched.mark.find("a signal", "".join(signals).encode())
+
+
 def run_case(answer):
     with harness.Rig(f"privacy, polkit {answer}") as rig:
         watched = Watched(rig)
@@ -166,9 +199,11 @@ def run_case(answer):
         if answer == "yes":
             rig.ctl("show", session_id, user=NOBODY)
             check_audit(rig, session_id)
+        sync = watched.upload()
         rig.wait_done(60.0)
         rig.ctl_ok("annotate", session_id, "--close", watched.mark.fields["close"])
         watched.titles()
+        watched.end_upload(sync)
         time.sleep(0.5)
         observer.terminate()
         observer.wait(5)
@@ -178,6 +213,7 @@ def run_case(answer):
         rig.stop_daemon()
         if answer == "yes":
             # With polkit's leave another user may read; what the bus tells unasked may not.
+            check_signals(watched)
             watched.seen.unlink()
         return f"{watched.files()} files"
 
