@@ -375,6 +375,7 @@ test_backup_cancelled(void)
     back_up(rig, path);
     g_autoptr(PdBackup) first = begin_backup(rig, NULL, &error);
     g_assert_no_error(error);
+    g_assert_nonnull(first);
     g_assert_null(begin_backup(rig, NULL, &error));
     g_assert_error(error, PD_ERROR, PD_ERROR_BUSY);
 }
