@@ -200,6 +200,7 @@ def arguments():
     parser.add_argument("--guest", choices=GUESTS, action="append")
     parser.add_argument("--scenario", action="append", metavar="NAME")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--prepare", action="store_true", help="make what guests boot from, and end")
     parser.add_argument("--debug", action="store_true", help="D-Bus and HCI traces in out/")
     parser.add_argument("--lanes", type=int, default=N_LANES, metavar="N", help=f"boots at a time, {N_LANES}")
     return parser.parse_args()
@@ -230,6 +231,8 @@ def main():
 
 def run(options, guests, wanted):
     prepare(guests)
+    if options.prepare:
+        return 0
     build_relay()
     report = Report()
     began = time.monotonic()
