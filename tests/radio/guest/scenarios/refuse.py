@@ -5,7 +5,7 @@
 from harness import Failure
 
 BOOT = "main"
-ORDER = 8
+ORDER = 99
 LIMIT_S = 120
 
 # Reasons that show nothing about the pen's refusal.
