@@ -12,11 +12,22 @@ LIMIT_S = 120
 NEVER_ASKED = ("none was heard", "a connect is pending")
 
 
+def be_strangers(rig, address):
+    """Scenarios before this one bonded with a pen of that address."""
+    for pen in rig.ctl_json("pens"):
+        if pen["address"] == address:
+            rig.ctl_ok("forget", pen["serial"], "--force")
+    for path, faces in rig.bluez_objects().items():
+        if faces.get("org.bluez.Device1", {}).get("Address") == address:
+            rig.sh("busctl", "call", "org.bluez", path.rsplit("/", 1)[0], "org.bluez.Adapter1", "RemoveDevice", "o", path)
+
+
 def run(rig):
     rig.controllers(4)
     rig.check_daemon()
     rig.start_sim("--peripheral=hci3", "--pens=1", "--seed=4711", "--pairing=0", "--wait-for-bond")
     address = rig.truth()["pens"][0]["address"]
+    be_strangers(rig, address)
     before = set(rig.pens())
     done = rig.ctl("enroll", address, "--adapter", "hci0", "--timeout", "20", timeout=60)
     if done.returncode == 0:
