@@ -9,7 +9,7 @@
 
 #include "util/error.h"
 
-#define BUS_TIMEOUT_MS    5000
+#define BUS_TIMEOUT_MS    20000 /* below the 25 s that a caller waits */
 #define LOGIND_TIMEOUT_MS 1000
 #define NO_SESSION        "-"
 
@@ -158,6 +158,18 @@ ask_session(Inquiry *self)
                            self);
 }
 
+static GError *
+explain(const GError *error)
+{
+    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT)) {
+        return g_error_new(PD_ERROR,
+                           PD_ERROR_AUTHORIZATION_TIMEOUT,
+                           "the bus did not say in time who calls; try again");
+    }
+    return g_error_new(
+        PD_ERROR, PD_ERROR_NOT_AUTHORIZED, "the bus does not say who calls: %s", error->message);
+}
+
 static void
 on_credentials(GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -167,10 +179,7 @@ on_credentials(GObject *source, GAsyncResult *result, gpointer user_data)
         g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &error);
 
     if (reply == NULL) {
-        g_autoptr(GError) denied = g_error_new(PD_ERROR,
-                                               PD_ERROR_NOT_AUTHORIZED,
-                                               "the bus does not say who calls: %s",
-                                               error->message);
+        g_autoptr(GError) denied = explain(error);
         finish_inquiry(self, denied);
         return;
     }
