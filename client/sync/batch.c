@@ -301,13 +301,15 @@ judge(const Batch *self, Item *item)
 }
 
 static void
-fill_delivery(Item *item)
+fill_delivery(const Batch *self, Item *item)
 {
     const SyncPending *pending = item->pending;
     GVariant *state = item->fetched->state;
     const bool is_erased = item->fetched->is_erased || (state == NULL && pending->may_be_erased);
 
     item->delivery = (SyncDelivery){ .session = pending->session,
+                                     .gateway = self->work->setup->gateway,
+                                     .store_id = item->pending->store_id,
                                      .state = state,
                                      .is_erased = is_erased,
                                      .seq = pending->seq,
@@ -376,7 +378,7 @@ on_fetched(GObject *source, GAsyncResult *result, gpointer user_data)
         fail(task, SYNC_TROUBLE_STATE, error);
         return;
     }
-    fill_delivery(item);
+    fill_delivery(self, item);
     judge(self, item);
     self->n_fetched++;
     fetch_next(g_steal_pointer(&task));

@@ -240,8 +240,8 @@ static bool
 append(SyncSink *self, const SyncDelivery *delivery, GError **error)
 {
     g_autofree char *json = sync_state_to_json(delivery->state);
-    g_autoptr(GByteArray) message = sync_delivery_to_message(delivery, self->gateway, json);
-    g_autoptr(GString) line = sync_delivery_to_line(delivery, self->gateway, json);
+    g_autoptr(GByteArray) message = sync_delivery_to_message(delivery, json);
+    g_autoptr(GString) line = sync_delivery_to_line(delivery, json);
 
     return append_raw(self, delivery, error) &&
            sync_spool_append(self->spool, "deliveries.pb", message->data, message->len, error) &&

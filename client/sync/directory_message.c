@@ -34,13 +34,14 @@ fill_said(const GArray *said, Pentel__V1__Said *messages, Pentel__V1__Said **poi
 }
 
 GByteArray *
-sync_delivery_to_message(const SyncDelivery *delivery, const char *gateway, const char *json)
+sync_delivery_to_message(const SyncDelivery *delivery, const char *json)
 {
     const guint n_said = delivery->said != NULL ? delivery->said->len : 0;
     g_autofree Pentel__V1__Said *said = g_new0(Pentel__V1__Said, n_said + 1);
     g_autofree Pentel__V1__Said **pointers = g_new0(Pentel__V1__Said *, n_said + 1);
     g_autofree char *session = g_strdup(delivery->session);
-    g_autofree char *from = g_strdup(gateway);
+    g_autofree char *from = g_strdup(delivery->gateway);
+    g_autofree char *store_id = g_strdup(delivery->store_id);
     g_autofree char *text = delivery->is_erased ? g_strdup("") : g_strdup(json);
     Pentel__V1__Delivery message;
     GByteArray *bytes = g_byte_array_new();
@@ -49,6 +50,7 @@ sync_delivery_to_message(const SyncDelivery *delivery, const char *gateway, cons
     fill_said(delivery->said, said, pointers);
     message.session = session;
     message.gateway = from;
+    message.store_id = store_id;
     message.seq = delivery->seq;
     message.wall_us = delivery->wall_us;
     message.fold_wall_us = delivery->fold_wall_us;
@@ -66,14 +68,14 @@ sync_delivery_to_message(const SyncDelivery *delivery, const char *gateway, cons
 }
 
 GString *
-sync_delivery_to_line(const SyncDelivery *delivery, const char *gateway, const char *json)
+sync_delivery_to_line(const SyncDelivery *delivery, const char *json)
 {
     GString *line = g_string_new(NULL);
     CliJson out = CLI_JSON_INIT(line);
 
     cli_json_open(&out, NULL, '{');
     cli_json_text(&out, "session", delivery->session);
-    cli_json_text(&out, "gateway", gateway);
+    cli_json_text(&out, "gateway", delivery->gateway);
     cli_json_uint(&out, "seq", delivery->seq);
     cli_json_uint(&out, "wall_us", (uint64_t)MAX(delivery->wall_us, 0));
     cli_json_uint(&out, "n_settled", delivery->n_settled);

@@ -8,9 +8,7 @@
 char *sync_state_to_json(GVariant *state);
 
 /** A delivery as a pentel.v1.Delivery with its length in front. Owns: the caller's. */
-GByteArray *sync_delivery_to_message(const SyncDelivery *delivery,
-                                     const char *gateway,
-                                     const char *json);
+GByteArray *sync_delivery_to_message(const SyncDelivery *delivery, const char *json);
 
 /** The same as a line of JSON. Owns: the caller's. */
-GString *sync_delivery_to_line(const SyncDelivery *delivery, const char *gateway, const char *json);
+GString *sync_delivery_to_line(const SyncDelivery *delivery, const char *json);

@@ -14,7 +14,6 @@
 struct SyncSink {
     FhirSettings *settings; /* owned */
     FhirClient *client;     /* owned */
-    char *gateway;          /* owned */
     FhirDesk desk;
     gint64 devices_mono_us; /* since when they are remembered */
 };
@@ -25,7 +24,6 @@ destroy(SyncSink *self)
     g_clear_pointer(&self->desk.devices, g_hash_table_unref);
     g_clear_pointer(&self->client, fhir_client_free);
     g_clear_pointer(&self->settings, fhir_settings_free);
-    g_free(self->gateway);
     g_free(self);
 }
 
@@ -34,7 +32,6 @@ create(const SyncSetup *setup, GError **error)
 {
     SyncSink *self = g_new0(SyncSink, 1);
 
-    self->gateway = g_strdup(setup->gateway);
     self->settings = fhir_settings_new(setup->config, error);
     if (self->settings != NULL) {
         self->client = fhir_client_new(self->settings, setup->config, error);
@@ -48,7 +45,6 @@ create(const SyncSetup *setup, GError **error)
     self->desk.n_entries_max = self->settings->max_entries;
     self->desk.devices = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     self->desk.mapping.codes = self->settings->codes;
-    self->desk.mapping.gateway = self->gateway;
     self->desk.mapping.is_test = self->settings->is_test;
     return self;
 }

@@ -99,7 +99,7 @@ take_back(FhirJob *job, GError **error)
 static bool
 deliver_state(FhirJob *job, GError **error)
 {
-    const char *gateway = job->desk->mapping.gateway;
+    const char *gateway = job->delivery->gateway;
     g_autoptr(JsonObject) subject = NULL;
 
     if (job->theirs != NULL && fhir_map_is_erased(job->theirs)) {
@@ -112,9 +112,9 @@ deliver_state(FhirJob *job, GError **error)
     if (!find_subject(job, &subject, error)) {
         return false;
     }
-    g_autoptr(FhirTold) ours = fhir_told_of_delivery(job->delivery, gateway, subject);
+    g_autoptr(FhirTold) ours = fhir_told_of_delivery(job->delivery, subject);
     g_autoptr(FhirTold) theirs = fhir_told_of_procedure(job->theirs);
-    FhirMerit our_merit = fhir_merit_of_delivery(job->delivery, gateway);
+    FhirMerit our_merit = fhir_merit_of_delivery(job->delivery);
     FhirMerit their_merit = fhir_merit_of_procedure(job->theirs);
     const bool is_newer = fhir_told_merge(ours, theirs, gateway);
     const bool is_best = fhir_merit_wins(&our_merit, &their_merit);

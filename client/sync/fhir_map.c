@@ -40,12 +40,13 @@ fhir_merit_clear(FhirMerit *self)
 }
 
 FhirMerit
-fhir_merit_of_delivery(const SyncDelivery *delivery, const char *gateway)
+fhir_merit_of_delivery(const SyncDelivery *delivery)
 {
     return (FhirMerit){
         .n_settled = delivery->n_settled,
         .wall_us = delivery->wall_us / 1000 * 1000,
-        .gateway = g_strdup(gateway),
+        .gateway = g_strdup(delivery->gateway),
+        .may_be_old = delivery->is_carried,
     };
 }
 
@@ -77,7 +78,7 @@ fhir_merit_wins(const FhirMerit *ours, const FhirMerit *theirs)
         return ours->n_settled > theirs->n_settled;
     }
     if (g_strcmp0(ours->gateway, theirs->gateway) == 0) {
-        return true;
+        return !ours->may_be_old || ours->wall_us >= theirs->wall_us;
     }
     if (ours->wall_us != theirs->wall_us) {
         return ours->wall_us > theirs->wall_us;
@@ -183,7 +184,7 @@ fhir_map_provenance(const FhirMapping *mapping, const SyncDelivery *delivery)
         return NULL;
     }
     g_autofree char *id =
-        fhir_id_new(delivery->session, "provenance", mapping->gateway, sha256, NULL);
+        fhir_id_new(delivery->session, "provenance", delivery->gateway, sha256, NULL);
     JsonObject *json = fhir_map_begin(mapping, "Provenance", id, false);
     JsonObject *agent = json_object_new();
     JsonObject *who = json_object_new();
@@ -200,7 +201,7 @@ fhir_map_provenance(const FhirMapping *mapping, const SyncDelivery *delivery)
         fhir_concept_new("http://terminology.hl7.org/CodeSystem/provenance-participant-type",
                          "assembler",
                          "Assembler"));
-    fhir_json_add(who, "identifier", fhir_identifier_new(FHIR_GATEWAY, mapping->gateway));
+    fhir_json_add(who, "identifier", fhir_identifier_new(FHIR_GATEWAY, delivery->gateway));
     fhir_json_add_text(who, "display", "penteld");
     fhir_json_add(agent, "who", who);
     fhir_json_append(json, "agent", agent);

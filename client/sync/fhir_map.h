@@ -18,7 +18,6 @@
 /* What does not change from session to session. Borrowed for as long as it is used. */
 typedef struct {
     const FhirCodes *codes;
-    const char *gateway;
     bool is_test; /* tag everything as test data (HTEST) */
 } FhirMapping;
 
@@ -37,17 +36,18 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(FhirResource, fhir_resource_free)
 typedef struct {
     int64_t n_settled;
     int64_t wall_us;
-    char *gateway; /* owned */
+    char *gateway;   /* owned */
+    bool may_be_old; /* carried in files: that gateway may have delivered later ones itself */
 } FhirMerit;
 
 void fhir_merit_clear(FhirMerit *self);
-FhirMerit fhir_merit_of_delivery(const SyncDelivery *delivery, const char *gateway);
+FhirMerit fhir_merit_of_delivery(const SyncDelivery *delivery);
 
 /** Of a Procedure on the server; nothing in it when it is not one of ours. */
 FhirMerit fhir_merit_of_procedure(JsonObject *procedure);
 
 /** True when ours is to replace theirs; a gateway's own later state with no fewer records does
- * whatever its clock says. */
+ * whatever its clock says, unless it was carried and may be an earlier one. */
 bool fhir_merit_wins(const FhirMerit *ours, const FhirMerit *theirs);
 
 /** Empty resource with its type, our id and our tags. Owns: the caller's. */

@@ -21,7 +21,7 @@ status_of(const char *state)
 
 /* The order of merit, and how much of the session is there. */
 static JsonObject *
-record_new(const FhirMapping *mapping, const SyncDelivery *delivery)
+record_new(const SyncDelivery *delivery)
 {
     JsonObject *record = fhir_extension_new(FHIR_EXTENSION "record");
     JsonObject *settled = fhir_extension_new("settled");
@@ -34,7 +34,7 @@ record_new(const FhirMapping *mapping, const SyncDelivery *delivery)
     fhir_json_append(record, "extension", settled);
     fhir_json_append(record, "extension", journal);
     fhir_json_append(
-        record, "extension", fhir_extension_new_text("gateway", "valueString", mapping->gateway));
+        record, "extension", fhir_extension_new_text("gateway", "valueString", delivery->gateway));
     if (state != NULL) {
         fhir_json_append(
             record, "extension", fhir_extension_new_text("state", "valueString", state));
@@ -86,7 +86,7 @@ fhir_map_procedure(const FhirMapping *mapping,
 {
     JsonObject *json = fhir_map_begin(mapping, "Procedure", delivery->session, false);
 
-    fhir_json_append(json, "extension", record_new(mapping, delivery));
+    fhir_json_append(json, "extension", record_new(delivery));
     fhir_json_append(json, "identifier", fhir_uuid_identifier_new(delivery->session));
     fhir_json_add_text(json, "status", status_of(cli_dict_get_text(delivery->state, "state")));
     fhir_json_add(json, "code", fhir_codes_concept(mapping->codes, "microneedling"));

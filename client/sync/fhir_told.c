@@ -89,12 +89,14 @@ read_zone(const SyncDelivery *delivery, GVariant *pass, guint index, const char 
 }
 
 FhirTold *
-fhir_told_of_delivery(const SyncDelivery *delivery, const char *gateway, JsonObject *subject)
+fhir_told_of_delivery(const SyncDelivery *delivery, JsonObject *subject)
 {
+    const char *gateway = delivery->gateway;
     FhirTold *self = told_new();
     GVariant *state = delivery->state;
     g_autoptr(GVariant) passes = cli_dict_get(state, "passes", "aa{sv}");
 
+    self->may_be_old = delivery->is_carried;
     self->subject = subject == NULL ? NULL : json_object_ref(subject);
     read_word(&self->patient, sync_delivery_find_said(delivery, "patient"), NULL, gateway);
     if (subject != NULL && self->patient.gateway == NULL) {
@@ -181,12 +183,18 @@ fhir_told_of_procedure(JsonObject *procedure)
     return self;
 }
 
+/* Who says it to whom. */
+typedef struct {
+    const char *gateway;
+    bool may_be_old;
+} Speaker;
+
 static bool
 takes_theirs(const FhirWord *ours,
              bool is_ours_set,
              const FhirWord *theirs,
              bool is_theirs_set,
-             const char *gateway)
+             const Speaker *speaker)
 {
     if (theirs->wall_us == 0) {
         return false;
@@ -194,8 +202,8 @@ takes_theirs(const FhirWord *ours,
     if (ours->wall_us == 0) {
         return true;
     }
-    if (g_strcmp0(theirs->gateway, gateway) == 0) {
-        return false;
+    if (g_strcmp0(theirs->gateway, speaker->gateway) == 0) {
+        return speaker->may_be_old && theirs->wall_us > ours->wall_us;
     }
     if (is_ours_set != is_theirs_set) {
         return is_theirs_set;
@@ -215,9 +223,9 @@ word_take(FhirWord *ours, const FhirWord *theirs)
 
 /* True when ours says something that theirs does not. */
 static bool
-merge_word(FhirWord *ours, const FhirWord *theirs, const char *gateway)
+merge_word(FhirWord *ours, const FhirWord *theirs, const Speaker *speaker)
 {
-    if (takes_theirs(ours, ours->value != NULL, theirs, theirs->value != NULL, gateway)) {
+    if (takes_theirs(ours, ours->value != NULL, theirs, theirs->value != NULL, speaker)) {
         word_take(ours, theirs);
         return false;
     }
@@ -225,13 +233,13 @@ merge_word(FhirWord *ours, const FhirWord *theirs, const char *gateway)
 }
 
 static bool
-merge_patient(FhirTold *self, const FhirTold *theirs, const char *gateway)
+merge_patient(FhirTold *self, const FhirTold *theirs, const Speaker *speaker)
 {
     if (takes_theirs(&self->patient,
                      self->subject != NULL,
                      &theirs->patient,
                      theirs->subject != NULL,
-                     gateway)) {
+                     speaker)) {
         word_take(&self->patient, &theirs->patient);
         g_clear_pointer(&self->subject, json_object_unref);
         self->subject = theirs->subject == NULL ? NULL : json_object_ref(theirs->subject);
@@ -260,15 +268,16 @@ find_pass(const GPtrArray *zones, int64_t start_wall_us)
 bool
 fhir_told_merge(FhirTold *self, const FhirTold *theirs, const char *gateway)
 {
-    bool is_newer = merge_patient(self, theirs, gateway);
+    const Speaker speaker = { .gateway = gateway, .may_be_old = self->may_be_old };
+    bool is_newer = merge_patient(self, theirs, &speaker);
 
-    is_newer = merge_word(&self->operator_name, &theirs->operator_name, gateway) || is_newer;
-    is_newer = merge_word(&self->note, &theirs->note, gateway) || is_newer;
+    is_newer = merge_word(&self->operator_name, &theirs->operator_name, &speaker) || is_newer;
+    is_newer = merge_word(&self->note, &theirs->note, &speaker) || is_newer;
     for (guint i = 0; i < self->zones->len; i++) {
         FhirWord *zone = self->zones->pdata[i];
         const FhirWord *other = find_pass(theirs->zones, zone->start_wall_us);
         if (other != NULL) {
-            (void)merge_word(zone, other, gateway);
+            (void)merge_word(zone, other, &speaker);
         }
     }
     return is_newer;

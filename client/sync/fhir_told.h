@@ -24,16 +24,15 @@ typedef struct {
     FhirWord operator_name;
     FhirWord note;
     GPtrArray *zones; /* of FhirWord: ours one a pass in order; a server's only those said */
+    bool may_be_old;  /* carried in files: that gateway may have said more since */
 } FhirTold;
 
 /**
- * What this gateway was told. @subject: of the patient reference, or NULL.
+ * What the delivery's gateway was told. @subject: of the patient reference, or NULL.
  *
  * Owns: the caller's; refers to @subject.
  */
-FhirTold *fhir_told_of_delivery(const SyncDelivery *delivery,
-                                const char *gateway,
-                                JsonObject *subject);
+FhirTold *fhir_told_of_delivery(const SyncDelivery *delivery, JsonObject *subject);
 
 /** What a Procedure on the server says. Owns: the caller's. */
 FhirTold *fhir_told_of_procedure(JsonObject *procedure);
@@ -43,8 +42,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(FhirTold, fhir_told_free)
 
 /**
  * Take over what another gateway said later. What this gateway said wins over what it said
- * before, whatever its clock did; nothing taken back clears what another gateway set; a zone
- * belongs to the pass that began within a second.
+ * before, whatever its clock did, unless ours was carried; nothing taken back clears what another
+ * gateway set; a zone belongs to the pass that began within a second.
  *
  * Returns true when ours was newer in something that is no zone.
  */

@@ -117,7 +117,7 @@ put_records(SyncSink *self, const SyncDelivery *delivery, GCancellable *cancella
 {
     g_autofree char *records = delivery->raw_fd >= 0 ? sync_pg_read_records(delivery) : NULL;
     g_autofree char *n_settled = g_strdup_printf("%u", (unsigned)delivery->n_settled);
-    const char *const values[] = { delivery->session, self->setup->gateway, n_settled, records };
+    const char *const values[] = { delivery->session, delivery->gateway, n_settled, records };
 
     return records == NULL || run_all(self, self->raw, values, 4, cancellable, error);
 }
@@ -139,7 +139,7 @@ put_sessions(SyncSink *self,
         }
     }
     g_string_append_c(message, ']');
-    const char *const values[] = { message->str, self->setup->gateway };
+    const char *const values[] = { message->str, deliveries[0]->gateway };
     if (n > 0 && !run_all(self, self->put, values, 2, cancellable, error)) {
         return false;
     }
@@ -159,7 +159,7 @@ erase_sessions(SyncSink *self,
                GError **error)
 {
     for (guint i = 0; i < n_deliveries; i++) {
-        const char *const values[] = { deliveries[i]->session, self->setup->gateway };
+        const char *const values[] = { deliveries[i]->session, deliveries[i]->gateway };
         if (deliveries[i]->is_erased &&
             !run_all(self, self->erase, values, 2, cancellable, error)) {
             return false;
@@ -224,12 +224,13 @@ deliver_alone(SyncSink *self,
     }
 }
 
+/* Deliveries of one gateway. */
 static void
-deliver(SyncSink *self,
-        const SyncDelivery *const *deliveries,
-        guint n_deliveries,
-        SyncOutcome *outcomes,
-        GCancellable *cancellable)
+deliver_run(SyncSink *self,
+            const SyncDelivery *const *deliveries,
+            guint n_deliveries,
+            SyncOutcome *outcomes,
+            GCancellable *cancellable)
 {
     g_autoptr(GError) error = NULL;
 
@@ -248,6 +249,26 @@ deliver(SyncSink *self,
         sync_clean_words(deliveries, n_deliveries, error->message, SYNC_WORDS_MAX);
     for (guint i = 0; i < n_deliveries; i++) {
         sync_outcome_set(&outcomes[i], SYNC_RETRY, "%s", words);
+    }
+}
+
+/* A transaction is of one gateway: locks are taken in order within it. */
+static void
+deliver(SyncSink *self,
+        const SyncDelivery *const *deliveries,
+        guint n_deliveries,
+        SyncOutcome *outcomes,
+        GCancellable *cancellable)
+{
+    guint n = 0;
+
+    for (guint i = 0; i < n_deliveries; i += n) {
+        n = 1;
+        while (i + n < n_deliveries &&
+               g_str_equal(deliveries[i + n]->gateway, deliveries[i]->gateway)) {
+            n++;
+        }
+        deliver_run(self, deliveries + i, n, outcomes + i, cancellable);
     }
 }
 

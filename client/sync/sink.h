@@ -46,7 +46,10 @@ typedef struct {
 
 /* One session as it stands now. Borrowed by the sink for the call. */
 typedef struct {
-    const char *session; /* UUID, the same on every gateway */
+    const char *session;  /* UUID, the same on every gateway */
+    const char *gateway;  /* whose record it is, and whose order of merit counts */
+    const char *store_id; /* of the journal that seq is of; "" when not known */
+    bool is_carried;      /* out of files: that gateway may have delivered a later state itself */
     /* The dictionary of Log1.GetSession (units there; lib/dict.h reads it); NULL when the
      * session was erased. */
     GVariant *state;
@@ -66,7 +69,8 @@ typedef struct {
 /* Where deliveries come from. Borrowed until destroy. */
 typedef struct {
     const char *name;      /* of the sink: NAME of NAME.conf */
-    const char *gateway;   /* id of this gateway: [sink] gateway, else a UUID of the machine */
+    const char *gateway;   /* id of this gateway: [sink] gateway, else a UUID of the machine; that
+                              of a delivery is its own */
     const char *state_dir; /* the instance's own directory, for what a sink must keep */
     bool sends_unbound;    /* [sink] unbound = send */
     bool is_dry_run;       /* read and compare, write nothing; deliver is not called */

@@ -189,6 +189,7 @@ sync_pending_free(SyncPending *self)
         return;
     }
     g_free(self->session);
+    g_free(self->store_id);
     g_free(self->reason);
     g_free(self->note);
     g_free(self);
@@ -216,6 +217,7 @@ read_pending(SyncRow *stmt)
     self->reason = sync_row_dup_text(stmt, 8);
     self->next_us = sync_row_get_int(stmt, 9);
     self->attempts = (uint32_t)sync_row_get_int(stmt, 10);
+    self->store_id = sync_row_dup_text(stmt, 11);
     return self;
 }
 
@@ -234,7 +236,8 @@ read_all_pending(SyncState *self, SyncRow *stmt, GError **error)
 
 #define PENDING                                                                                    \
     "select s.session, s.seq, s.wall_us, s.fold_wall_us, s.may_be_erased, s.note, p.since_us,"     \
-    " p.wait, p.reason, p.next_us, p.attempts from pending p join session s using(session) "
+    " p.wait, p.reason, p.next_us, p.attempts, (select store_id from cursor)"                      \
+    " from pending p join session s using(session) "
 
 GPtrArray *
 sync_state_list_due(SyncState *self, int64_t now_us, guint limit, GError **error)

@@ -30,8 +30,9 @@ typedef enum {
 #define SYNC_WAIT_N 4
 
 typedef struct {
-    char *session; /* owned */
-    uint64_t seq;  /* newest entry about it that was scanned */
+    char *session;  /* owned */
+    char *store_id; /* owned; of the journal that seq is of */
+    uint64_t seq;   /* newest entry about it that was scanned */
     int64_t wall_us;
     int64_t fold_wall_us;
     int64_t since_us;   /* our clock, when it began to wait */

@@ -42,7 +42,7 @@ make_state(const char *id, guint n_records)
 }
 
 static bool
-deliver_all(Bench *bench, SyncSink *sink, guint gateway)
+deliver_all(Bench *bench, SyncSink *sink, guint gateway, const char *name)
 {
     const guint n = bench->n_sessions;
     g_autofree SyncDelivery *deliveries = g_new0(SyncDelivery, n);
@@ -59,6 +59,7 @@ deliver_all(Bench *bench, SyncSink *sink, guint gateway)
         char *id = g_strdup_printf("%08x-0000-5000-8000-000000000000", k);
         const guint n_records = 100 + gateway % 2 * 50;
         deliveries[i] = (SyncDelivery){ .session = id,
+                                        .gateway = name,
                                         .state = make_state(id, n_records),
                                         .seq = i + 1,
                                         .wall_us = 1764000000000000,
@@ -96,8 +97,8 @@ serve(Bench *bench, guint gateway)
     /* A server that is full for now is what a gateway waits for. */
     for (guint i = 0; sink != NULL && i < 20 && !is_good; i++) {
         g_clear_error(&error);
-        is_good =
-            sync_postgresql_funcs.open(sink, NULL, &error) && deliver_all(bench, sink, gateway);
+        is_good = sync_postgresql_funcs.open(sink, NULL, &error) &&
+                  deliver_all(bench, sink, gateway, name);
         if (!is_good) {
             g_atomic_int_inc(&bench->n_retried);
             g_usleep(50000 * (i + 1));

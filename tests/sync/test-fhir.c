@@ -271,21 +271,26 @@ test_merit(void)
         const char *our_gateway;
         const char *their_gateway;
         bool wins;
+        bool may_be_old;
     } rows[] = {
-        { 6000, 900, 1, 9, "a", "b", true },
-        { 900, 6000, 9, 1, "a", "b", false },
-        { 900, 6000, 9, 1, "a", "a", false },
-        { 900, 900, 9, 1, "a", "b", true },
-        { 900, 900, 1, 9, "a", "b", false },
-        { 900, 900, 1, 1, "a", "b", false },
-        { 900, 900, 1, 1, "b", "a", true },
-        { 900, 900, 1, 9, "a", "a", true }, /* a clock set back */
-        { 0, -1, 0, 0, "a", NULL, true },
+        { 6000, 900, 1, 9, "a", "b", true, false },
+        { 900, 6000, 9, 1, "a", "b", false, false },
+        { 900, 6000, 9, 1, "a", "a", false, false },
+        { 900, 900, 9, 1, "a", "b", true, false },
+        { 900, 900, 1, 9, "a", "b", false, false },
+        { 900, 900, 1, 1, "a", "b", false, false },
+        { 900, 900, 1, 1, "b", "a", true, false },
+        { 900, 900, 1, 9, "a", "a", true, false }, /* a clock set back */
+        { 0, -1, 0, 0, "a", NULL, true, false },
+        { 900, 900, 1, 9, "a", "a", false, true }, /* an old stick */
+        { 900, 900, 9, 9, "a", "a", true, true },
+        { 901, 900, 1, 9, "a", "a", true, true },
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
         FhirMerit ours = merit_of(rows[i].our_gateway, rows[i].n_ours, rows[i].our_us);
         FhirMerit theirs = merit_of(rows[i].their_gateway, rows[i].n_theirs, rows[i].their_us);
+        ours.may_be_old = rows[i].may_be_old;
         g_assert_cmpint(fhir_merit_wins(&ours, &theirs), ==, rows[i].wins);
         fhir_merit_clear(&ours);
         fhir_merit_clear(&theirs);
@@ -308,8 +313,10 @@ set_up(Fixture *self, gconstpointer data)
     self->state = g_variant_ref_sink(g_variant_new_parsed(text));
     self->said = g_array_new(FALSE, FALSE, sizeof(SyncSaid));
     self->codes = fhir_codes_load(NULL, NULL);
-    self->mapping = (FhirMapping){ .codes = self->codes, .gateway = "room-1" };
+    self->mapping = (FhirMapping){ .codes = self->codes };
     self->delivery = (SyncDelivery){ .session = SESSION,
+                                     .gateway = "room-1",
+                                     .store_id = "",
                                      .state = self->state,
                                      .wall_us = T0_US,
                                      .fold_wall_us = T0_US - 1000000,
@@ -402,7 +409,7 @@ test_zones(Fixture *self, gconstpointer data)
 {
     g_autoptr(JsonObject) subject = subject_new();
     g_autoptr(GPtrArray) devices = fhir_map_devices(&self->mapping, &self->delivery);
-    g_autoptr(FhirTold) told = fhir_told_of_delivery(&self->delivery, "room-1", subject);
+    g_autoptr(FhirTold) told = fhir_told_of_delivery(&self->delivery, subject);
     g_autoptr(GPtrArray) zones = fhir_map_zones(&self->mapping, &self->delivery, told, devices);
     const FhirResource *chin = zones->pdata[0];
     const FhirResource *none = zones->pdata[1];
@@ -431,7 +438,7 @@ test_procedure(Fixture *self, gconstpointer data)
     g_autoptr(GPtrArray) devices = fhir_map_devices(&self->mapping, &self->delivery);
     say(self, "operator", T0_US + 5);
     say(self, "zone:1", T0_US + 7000);
-    g_autoptr(FhirTold) told = fhir_told_of_delivery(&self->delivery, "room-1", subject);
+    g_autoptr(FhirTold) told = fhir_told_of_delivery(&self->delivery, subject);
     g_autoptr(FhirResource) procedure =
         fhir_map_procedure(&self->mapping, &self->delivery, told, devices);
     FhirMerit merit = fhir_merit_of_procedure(procedure->json);
@@ -467,7 +474,7 @@ test_provenance(Fixture *self, gconstpointer data)
         fhir_json_find_text(provenance->json, "recorded"), ==, "2025-11-24T15:59:59.000Z");
     g_assert_cmpstr(
         fhir_json_find_text(provenance->json, "agent.0.who.identifier.value"), ==, "room-1");
-    self->mapping.gateway = "room-2";
+    self->delivery.gateway = "room-2";
     g_autoptr(FhirResource) other = fhir_map_provenance(&self->mapping, &self->delivery);
     g_assert_cmpstr(other->id, !=, provenance->id);
 }
@@ -478,7 +485,7 @@ test_nothing(Fixture *self, gconstpointer data)
 {
     g_autoptr(JsonObject) subject = subject_new();
     g_autoptr(GPtrArray) devices = fhir_map_devices(&self->mapping, &self->delivery);
-    g_autoptr(FhirTold) told = fhir_told_of_delivery(&self->delivery, "room-1", subject);
+    g_autoptr(FhirTold) told = fhir_told_of_delivery(&self->delivery, subject);
     g_autoptr(GPtrArray) zones = fhir_map_zones(&self->mapping, &self->delivery, told, devices);
     g_autoptr(FhirResource) procedure =
         fhir_map_procedure(&self->mapping, &self->delivery, told, devices);
@@ -535,22 +542,27 @@ test_said(void)
         Word theirs;
         const char *result;
         bool is_newer;
+        bool may_be_old;
     } rows[] = {
-        { { NULL, 0, NULL }, { "x", 5, "b" }, "x", false },
-        { { "y", 5, "a" }, { NULL, 0, NULL }, "y", true },
-        { { "y", 5, "a" }, { "x", 9, "b" }, "x", false },
-        { { "y", 9, "a" }, { "x", 5, "b" }, "y", true },
-        { { NULL, 9, "a" }, { "x", 5, "b" }, "x", false }, /* taken back here, set there */
-        { { NULL, 9, "a" }, { "x", 5, "a" }, NULL, true }, /* taken back where it was said */
-        { { "y", 5, "a" }, { NULL, 9, "b" }, "y", true },
-        { { "y", 5, "a" }, { "x", 9, "a" }, "y", true }, /* our clock was set back */
-        { { "y", 5, "a" }, { "y", 5, "a" }, "y", false },
-        { { NULL, 0, NULL }, { "x", 5, "a" }, "x", false }, /* ours was restored */
+        { { NULL, 0, NULL }, { "x", 5, "b" }, "x", false, false },
+        { { "y", 5, "a" }, { NULL, 0, NULL }, "y", true, false },
+        { { "y", 5, "a" }, { "x", 9, "b" }, "x", false, false },
+        { { "y", 9, "a" }, { "x", 5, "b" }, "y", true, false },
+        { { NULL, 9, "a" }, { "x", 5, "b" }, "x", false, false }, /* taken back here, set there */
+        { { NULL, 9, "a" }, { "x", 5, "a" }, NULL, true, false }, /* taken back where it was said */
+        { { "y", 5, "a" }, { NULL, 9, "b" }, "y", true, false },
+        { { "y", 5, "a" }, { "x", 9, "a" }, "y", true, false }, /* our clock was set back */
+        { { "y", 5, "a" }, { "y", 5, "a" }, "y", false, false },
+        { { NULL, 0, NULL }, { "x", 5, "a" }, "x", false, false }, /* ours was restored */
+        { { "y", 5, "a" }, { "x", 9, "a" }, "x", false, true },    /* an old stick */
+        { { "y", 9, "a" }, { "x", 5, "a" }, "y", true, true },
+        { { NULL, 9, "a" }, { "x", 5, "a" }, NULL, true, true },
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autoptr(FhirTold) ours = told_with_note(&rows[i].ours);
         g_autoptr(FhirTold) theirs = told_with_note(&rows[i].theirs);
+        ours->may_be_old = rows[i].may_be_old;
         const bool is_newer = fhir_told_merge(ours, theirs, "a");
         g_assert_cmpstr(ours->note.value, ==, rows[i].result);
         g_assert_cmpint(is_newer, ==, rows[i].is_newer);

@@ -2,7 +2,7 @@
 -- SPDX-License-Identifier: MIT
 --
 -- What a gateway runs in one transaction for a batch of sessions: $1 is a JSON array of what
--- sync_delivery_to_line() writes, $2 the gateway. Every statement orders its rows by key, so
+-- sync_delivery_to_line() writes, $2 their gateway. Every statement orders its rows by key, so
 -- that two gateways cannot wait for each other in a circle. A line of its own names each.
 -- : lock
 select pg_advisory_xact_lock(hashtextextended('pentel.session ' || k.session, 0))
@@ -69,10 +69,12 @@ order by 1
 on conflict (session, gateway) do update set n_settled = excluded.n_settled,
     journal_seq = excluded.journal_seq, journal_at = excluded.journal_at,
     receipt_sha256 = excluded.receipt_sha256, seen_at = now()
+where excluded.journal_at >= h.journal_at or excluded.journal_seq > h.journal_seq
 -- : no pass
 delete from pentel.pass p using jsonb_array_elements($1::jsonb) d, pentel.session s
 where p.session = (d->>'session')::uuid and s.session = p.session and s.gateway = $2::text
   and s.erased_at is null and s.n_settled = (d->>'n_settled')::bigint
+  and s.journal_at = timestamptz 'epoch' + (d->>'fold_wall_us')::bigint * interval '1 microsecond'
 -- : pass
 insert into pentel.pass (session, pass, started_at, elapsed_ms, contact_ms, depth_min_um,
     depth_median_um, depth_p95_um, depth_max_um, depth_mean_um, rate_hz, punctures_estimate, incomplete)
@@ -83,52 +85,61 @@ select s.session, (p->>'index')::integer, (p->>'started_at')::timestamptz,
     (p->>'rate_hz')::double precision, (p->>'punctures_estimate')::bigint, (p->>'incomplete')::boolean
 from jsonb_array_elements($1::jsonb) d
 join pentel.session s on s.session = (d->>'session')::uuid and s.gateway = $2::text
-  and s.erased_at is null and s.n_settled = (d->>'n_settled')::bigint,
+  and s.erased_at is null and s.n_settled = (d->>'n_settled')::bigint
+  and s.journal_at = timestamptz 'epoch' + (d->>'fold_wall_us')::bigint * interval '1 microsecond',
 jsonb_array_elements(d->'state'->'passes') p
 -- : no setting
 delete from pentel.setting c using jsonb_array_elements($1::jsonb) d, pentel.session s
 where c.session = (d->>'session')::uuid and s.session = c.session and s.gateway = $2::text
   and s.erased_at is null and s.n_settled = (d->>'n_settled')::bigint
+  and s.journal_at = timestamptz 'epoch' + (d->>'fold_wall_us')::bigint * interval '1 microsecond'
 -- : setting
 insert into pentel.setting (session, n, set_at, depth_um)
 select s.session, c.n, (c.c->>'at')::timestamptz, (c.c->>'depth_um')::integer
 from jsonb_array_elements($1::jsonb) d
 join pentel.session s on s.session = (d->>'session')::uuid and s.gateway = $2::text
-  and s.erased_at is null and s.n_settled = (d->>'n_settled')::bigint,
+  and s.erased_at is null and s.n_settled = (d->>'n_settled')::bigint
+  and s.journal_at = timestamptz 'epoch' + (d->>'fold_wall_us')::bigint * interval '1 microsecond',
 jsonb_array_elements(d->'state'->'settings') with ordinality as c(c, n)
 -- : no cartridge
 delete from pentel.session_cartridge c using jsonb_array_elements($1::jsonb) d, pentel.session s
 where c.session = (d->>'session')::uuid and s.session = c.session and s.gateway = $2::text
   and s.erased_at is null and s.n_settled = (d->>'n_settled')::bigint
+  and s.journal_at = timestamptz 'epoch' + (d->>'fold_wall_us')::bigint * interval '1 microsecond'
 -- : session cartridge
 insert into pentel.session_cartridge (session, n, cartridge, attached_at, lot, expiry, needles)
 select s.session, c.n, c.c->>'id', (c.c->>'at')::timestamptz, c.c->>'lot', c.c->>'expiry',
     (c.c->>'needles')::integer
 from jsonb_array_elements($1::jsonb) d
 join pentel.session s on s.session = (d->>'session')::uuid and s.gateway = $2::text
-  and s.erased_at is null and s.n_settled = (d->>'n_settled')::bigint,
+  and s.erased_at is null and s.n_settled = (d->>'n_settled')::bigint
+  and s.journal_at = timestamptz 'epoch' + (d->>'fold_wall_us')::bigint * interval '1 microsecond',
 jsonb_array_elements(d->'state'->'cartridges') with ordinality as c(c, n)
 -- : no fault
 delete from pentel.fault f using jsonb_array_elements($1::jsonb) d, pentel.session s
 where f.session = (d->>'session')::uuid and s.session = f.session and s.gateway = $2::text
   and s.erased_at is null and s.n_settled = (d->>'n_settled')::bigint
+  and s.journal_at = timestamptz 'epoch' + (d->>'fold_wall_us')::bigint * interval '1 microsecond'
 -- : fault
 insert into pentel.fault (session, n, at, code, text)
 select s.session, c.n, (c.c->>'at')::timestamptz, (c.c->>'code')::bigint, c.c->>'text'
 from jsonb_array_elements($1::jsonb) d
 join pentel.session s on s.session = (d->>'session')::uuid and s.gateway = $2::text
-  and s.erased_at is null and s.n_settled = (d->>'n_settled')::bigint,
+  and s.erased_at is null and s.n_settled = (d->>'n_settled')::bigint
+  and s.journal_at = timestamptz 'epoch' + (d->>'fold_wall_us')::bigint * interval '1 microsecond',
 jsonb_array_elements(d->'state'->'faults') with ordinality as c(c, n)
 -- : no missing
 delete from pentel.missing m using jsonb_array_elements($1::jsonb) d, pentel.session s
 where m.session = (d->>'session')::uuid and s.session = m.session and s.gateway = $2::text
   and s.erased_at is null and s.n_settled = (d->>'n_settled')::bigint
+  and s.journal_at = timestamptz 'epoch' + (d->>'fold_wall_us')::bigint * interval '1 microsecond'
 -- : missing
 insert into pentel.missing (session, first_record, last_record, cause)
 select s.session, (m->>0)::bigint, (m->>1)::bigint, m->>2
 from jsonb_array_elements($1::jsonb) d
 join pentel.session s on s.session = (d->>'session')::uuid and s.gateway = $2::text
-  and s.erased_at is null and s.n_settled = (d->>'n_settled')::bigint,
+  and s.erased_at is null and s.n_settled = (d->>'n_settled')::bigint
+  and s.journal_at = timestamptz 'epoch' + (d->>'fold_wall_us')::bigint * interval '1 microsecond',
 jsonb_array_elements(d->'state'->'records'->'missing') m
 on conflict do nothing
 -- : annotation
