@@ -16,6 +16,8 @@
 /* A Bundle in a Bundle with contained resources stays under 30. */
 #define DEPTH_MAX 64
 
+/* The parser would take texts in ' and comments, in which a bracket or a " counts otherwise
+ * than here: JSON has neither. */
 static bool
 is_shallow(const char *text, gsize n_bytes)
 {
@@ -34,7 +36,8 @@ is_shallow(const char *text, gsize n_bytes)
         } else if (c == '}' || c == ']') {
             depth--;
         }
-        if (depth > DEPTH_MAX) {
+        const bool is_json = in_text || (c != '\'' && c != '/' && c != '#');
+        if (depth > DEPTH_MAX || !is_json) {
             return false;
         }
     }

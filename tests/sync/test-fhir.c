@@ -66,6 +66,9 @@ test_json_parse(void)
     }
     g_autofree char *deep = g_strnfill(100000, '[');
     g_assert_null(fhir_json_parse(deep, strlen(deep), NULL));
+    /* A text in ' hides the brackets behind it from who counts by ". */
+    g_autofree char *hidden = g_strconcat("{'\"':", deep, NULL);
+    g_assert_null(fhir_json_parse(hidden, strlen(hidden), NULL));
 }
 
 static void
