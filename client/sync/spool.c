@@ -8,6 +8,7 @@
 
 #include "lib/delimited.h"
 #include "lib/output.h"
+#include "lib/sets.h"
 #include "sync/error.h"
 
 #include <glib/gstdio.h>
@@ -21,13 +22,11 @@
 
 #define OPEN     ".open"
 #define DAY_FILE "day"
-#define SUMS     "SHA256SUMS"
 
 #define WINDOW     65536
 #define HEADER_MAX 5u /* bytes of a message's length */
 
-#define DAY_LEN      10u /* 2026-11-24 */
-#define N_DIGITS_MIN 3u
+#define DAY_LEN 10u /* 2026-11-24 */
 
 typedef struct {
     char *name; /* owned */
@@ -351,6 +350,18 @@ sync_spool_flush(SyncSpool *self, GError **error)
     return true;
 }
 
+uint64_t
+sync_spool_get_size(const SyncSpool *self, const char *name)
+{
+    for (guint i = 0; i < self->files->len; i++) {
+        const File *file = self->files->pdata[i];
+        if (strcmp(file->name, name) == 0) {
+            return (uint64_t)file->size;
+        }
+    }
+    return 0;
+}
+
 static uint64_t
 get_size(const SyncSpool *self)
 {
@@ -412,28 +423,6 @@ append_sum(const SyncSpool *self, GString *sums, const char *name, GError **erro
     return true;
 }
 
-/* Number of the set of that name in its day, 0 when it is no name of one. */
-static guint64
-number_of(const char *name)
-{
-    guint64 number = 0;
-
-    if (strlen(name) < DAY_LEN + 1 + N_DIGITS_MIN || name[DAY_LEN] != '-' ||
-        !g_ascii_string_to_unsigned(name + DAY_LEN + 1, 10, 1, G_MAXUINT32, &number, NULL)) {
-        return 0;
-    }
-    return number;
-}
-
-/* Whether @name was sealed after @other: the thousandth of a day sorts wrongly as text. */
-static bool
-is_later(const char *name, const char *other)
-{
-    const int days = other != NULL ? strncmp(name, other, DAY_LEN) : 1;
-
-    return days != 0 ? days > 0 : number_of(name) > number_of(other);
-}
-
 /* Name of the set, and of the one that was sealed last. */
 static char *
 choose_name(const SyncSpool *self, char **previous_out)
@@ -443,11 +432,11 @@ choose_name(const SyncSpool *self, char **previous_out)
     guint64 number = 1;
 
     while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
-        const guint64 n = number_of(name);
+        const guint64 n = cli_set_number(name);
         if (n == 0) {
             continue;
         }
-        if (is_later(name, *previous_out)) {
+        if (cli_set_is_later(name, *previous_out)) {
             g_free(*previous_out);
             *previous_out = g_strdup(name);
         }
@@ -478,7 +467,7 @@ write_anchor(SyncSpool *self, const char *previous, const char *anchor, GError *
     g_autofree char *previous_hash = NULL;
 
     if (previous != NULL) {
-        g_autofree char *path = g_build_filename(self->directory, previous, SUMS, NULL);
+        g_autofree char *path = g_build_filename(self->directory, previous, CLI_SET_SUMS, NULL);
         previous_hash = hash_file(path, NULL);
     }
     g_autofree char *text =
@@ -500,7 +489,7 @@ write_sums(SyncSpool *self, GError **error)
         }
     }
     return append_sum(self, sums, "anchor.json", error) &&
-           write_whole(self, SUMS, sums->str, error);
+           write_whole(self, CLI_SET_SUMS, sums->str, error);
 }
 
 bool

@@ -35,6 +35,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SyncSpool, sync_spool_free)
 bool sync_spool_append(
     SyncSpool *self, const char *name, const void *bytes, gsize n_bytes, GError **error);
 
+/** Bytes in the file @name by now. */
+uint64_t sync_spool_get_size(const SyncSpool *self, const char *name);
+
 /** Take back what was appended since the last flush. */
 void sync_spool_rewind(SyncSpool *self);
 
