@@ -10,7 +10,7 @@
 #include "lib/dict.h"
 #include "lib/fault.h"
 #include "sync/backoff.h"
-#include "sync/fetch.h"
+#include "sync/source.h"
 
 /* What the bus itself says: not about a session. */
 #define BUS_ERRORS "org.freedesktop."
@@ -29,6 +29,7 @@ typedef struct {
     const SyncWork *work; /* borrowed; outlives the batch by contract */
     GPtrArray *due;       /* owned; SyncPending */
     Item *items;          /* owned; due->len of them */
+    SyncSource source;
     guint n_fetched;
     SyncBatchReport report;
     GError *open_error;  /* owned; from the worker */
@@ -83,6 +84,7 @@ result_of(const Item *item, int64_t now_us)
 {
     SyncResult result = { .pending = item->pending,
                           .is_delivered = item->outcome.kind == SYNC_DELIVERED,
+                          .is_erased = item->delivery.is_erased,
                           .wait = wait_of(item->outcome.kind),
                           .reason = item->outcome.reason,
                           .note = item->outcome.note };
@@ -278,6 +280,24 @@ go_over(GTask *task)
     g_task_run_in_thread(worker, work_in_thread);
 }
 
+static void
+set_unbound(Item *item)
+{
+    const SyncPending *pending = item->pending;
+
+    if (pending->gateway[0] == '\0') {
+        sync_outcome_set(&item->outcome,
+                         SYNC_UNBOUND,
+                         "no patient reference; give it: pentelctl annotate %.8s --patient REF",
+                         pending->session);
+        return;
+    }
+    sync_outcome_set(&item->outcome,
+                     SYNC_UNBOUND,
+                     "no patient reference; give it on gateway %.64s, then bring a later set of it",
+                     pending->gateway);
+}
+
 /* What can be decided without the sink. */
 static void
 judge(const Batch *self, Item *item)
@@ -285,16 +305,15 @@ judge(const Batch *self, Item *item)
     GVariant *state = item->delivery.state;
 
     item->is_to_deliver = false;
-    if (state == NULL && !item->delivery.is_erased) {
+    if (item->fetched->is_superseded) {
+        sync_outcome_set(&item->outcome, SYNC_DELIVERED, "%s", "");
+    } else if (state == NULL && !item->delivery.is_erased) {
         sync_outcome_set(&item->outcome,
                          SYNC_SET_ASIDE,
                          "penteld does not know this session any more; see: pentelctl doctor");
     } else if (state != NULL && !self->work->setup->sends_unbound &&
                cli_dict_get_text(state, "patient") == NULL && item->pending->note == NULL) {
-        sync_outcome_set(&item->outcome,
-                         SYNC_UNBOUND,
-                         "no patient reference; give it: pentelctl annotate %.8s --patient REF",
-                         item->pending->session);
+        set_unbound(item);
     } else {
         item->is_to_deliver = true;
     }
@@ -305,21 +324,24 @@ fill_delivery(const Batch *self, Item *item)
 {
     const SyncPending *pending = item->pending;
     GVariant *state = item->fetched->state;
+    const bool is_carried = pending->gateway[0] != '\0';
     const bool is_erased = item->fetched->is_erased || (state == NULL && pending->may_be_erased);
 
-    item->delivery = (SyncDelivery){ .session = pending->session,
-                                     .gateway = self->work->setup->gateway,
-                                     .store_id = item->pending->store_id,
-                                     .state = state,
-                                     .is_erased = is_erased,
-                                     .seq = pending->seq,
-                                     .wall_us = pending->wall_us,
-                                     .fold_wall_us = pending->fold_wall_us,
-                                     .n_settled = item->fetched->n_settled,
-                                     .said = item->said,
-                                     .note = pending->note,
-                                     .raw_fd = item->fetched->raw_fd,
-                                     .n_raw_bytes = item->fetched->n_raw_bytes };
+    item->delivery =
+        (SyncDelivery){ .session = pending->session,
+                        .gateway = is_carried ? pending->gateway : self->work->setup->gateway,
+                        .is_carried = is_carried,
+                        .store_id = item->pending->store_id,
+                        .state = state,
+                        .is_erased = is_erased,
+                        .seq = pending->seq,
+                        .wall_us = pending->wall_us,
+                        .fold_wall_us = pending->fold_wall_us,
+                        .n_settled = item->fetched->n_settled,
+                        .said = item->said,
+                        .note = pending->note,
+                        .raw_fd = item->fetched->raw_fd,
+                        .n_raw_bytes = item->fetched->n_raw_bytes };
 }
 
 /* Whether nothing can be had of penteld now, whichever session is asked for. */
@@ -362,7 +384,11 @@ on_fetched(GObject *source, GAsyncResult *result, gpointer user_data)
     Item *item = &self->items[self->n_fetched];
     GError *error = NULL;
 
-    item->fetched = sync_fetch_finish(result, &error);
+    item->fetched = sync_source_fetch_finish(result, &error);
+    if (g_error_matches(error, SYNC_ERROR, SYNC_ERROR_STATE)) {
+        fail(task, SYNC_TROUBLE_STATE, error);
+        return;
+    }
     if (item->fetched == NULL && is_penteld_gone(error)) {
         fail(task, SYNC_TROUBLE_PENTELD, error);
         return;
@@ -373,7 +399,7 @@ on_fetched(GObject *source, GAsyncResult *result, gpointer user_data)
         fetch_next(g_steal_pointer(&task));
         return;
     }
-    item->said = sync_state_list_said(self->work->state, item->pending->session, &error);
+    item->said = sync_state_list_said(self->work->state, item->pending, &error);
     if (item->said == NULL) {
         fail(task, SYNC_TROUBLE_STATE, error);
         return;
@@ -394,12 +420,11 @@ fetch_next(GTask *task)
         go_over(task);
         return;
     }
-    sync_fetch_async(self->work->bus,
-                     self->items[self->n_fetched].pending->session,
-                     self->work->wants_raw,
-                     g_task_get_cancellable(task),
-                     on_fetched,
-                     task);
+    sync_source_fetch_async(&self->source,
+                            self->items[self->n_fetched].pending,
+                            g_task_get_cancellable(task),
+                            on_fetched,
+                            task);
 }
 
 void
@@ -415,6 +440,10 @@ sync_batch_run_async(const SyncWork *work,
     g_task_set_source_tag(task, sync_batch_run_async);
     g_task_set_check_cancellable(task, FALSE);
     *self = (Batch){ .work = work, .due = due, .items = g_new0(Item, due->len) };
+    self->source = (SyncSource){ .bus = work->bus,
+                                 .state = work->state,
+                                 .own_gateway = work->setup->gateway,
+                                 .wants_raw = work->wants_raw };
     for (guint i = 0; i < due->len; i++) {
         self->items[i].pending = due->pdata[i];
     }

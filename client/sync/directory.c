@@ -11,6 +11,7 @@
 #include "lib/json.h"
 #include "sync/directory_message.h"
 #include "sync/spool.h"
+#include "sync/state_json.h"
 
 #include <glib/gstdio.h>
 
@@ -20,6 +21,7 @@
 
 #define MARKER     "PENTEL"
 #define OURS       "directory.id"
+#define RECORDS    "records.pb"
 #define SIZE_MAX_B ((uint64_t)64 << 20) /* of a set: what a FAT stick and a mail still take */
 #define N_UUID     36
 
@@ -233,14 +235,15 @@ append_raw(SyncSink *self, const SyncDelivery *delivery, GError **error)
         }
         done += (gsize)n;
     }
-    return sync_spool_append(self->spool, "records.pb", bytes, done, error);
+    return sync_spool_append(self->spool, RECORDS, bytes, done, error);
 }
 
 static bool
 append(SyncSink *self, const SyncDelivery *delivery, GError **error)
 {
     g_autofree char *json = sync_state_to_json(delivery->state);
-    g_autoptr(GByteArray) message = sync_delivery_to_message(delivery, json);
+    g_autoptr(GByteArray) message =
+        sync_delivery_to_message(delivery, sync_spool_get_size(self->spool, RECORDS), json);
     g_autoptr(GString) line = sync_delivery_to_line(delivery, json);
 
     return append_raw(self, delivery, error) &&

@@ -10,16 +10,6 @@
 #include "lib/delimited.h"
 #include "lib/json.h"
 
-#include <json-glib/json-glib.h>
-
-char *
-sync_state_to_json(GVariant *state)
-{
-    gsize length = 0;
-
-    return state != NULL ? json_gvariant_serialize_data(state, &length) : g_strdup("null");
-}
-
 static void
 fill_said(const GArray *said, Pentel__V1__Said *messages, Pentel__V1__Said **pointers)
 {
@@ -34,7 +24,7 @@ fill_said(const GArray *said, Pentel__V1__Said *messages, Pentel__V1__Said **poi
 }
 
 GByteArray *
-sync_delivery_to_message(const SyncDelivery *delivery, const char *json)
+sync_delivery_to_message(const SyncDelivery *delivery, uint64_t records_at, const char *json)
 {
     const guint n_said = delivery->said != NULL ? delivery->said->len : 0;
     g_autofree Pentel__V1__Said *said = g_new0(Pentel__V1__Said, n_said + 1);
@@ -51,6 +41,8 @@ sync_delivery_to_message(const SyncDelivery *delivery, const char *json)
     message.session = session;
     message.gateway = from;
     message.store_id = store_id;
+    message.records_bytes = delivery->raw_fd >= 0 ? delivery->n_raw_bytes : 0;
+    message.records_at = message.records_bytes > 0 ? records_at : 0;
     message.seq = delivery->seq;
     message.wall_us = delivery->wall_us;
     message.fold_wall_us = delivery->fold_wall_us;

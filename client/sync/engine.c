@@ -23,6 +23,7 @@ struct SyncEngine {
     GSource *timer;            /* owned; NULL while working or stopped */
     char *store_id;            /* owned */
     char *last_error;          /* owned */
+    GError *scan_error;        /* owned; of this round, in which only carried ones can go */
     uint64_t scanned;
     uint64_t head;
     uint64_t n_done;       /* sessions of this run of rounds, for the progress */
@@ -141,7 +142,7 @@ end_round(SyncEngine *self, uint32_t delay_ms)
 }
 
 static void
-end_well(SyncEngine *self)
+end_round_well(SyncEngine *self)
 {
     SyncCounts counts = { 0 };
 
@@ -209,6 +210,18 @@ end_badly(SyncEngine *self, SyncTrouble trouble, uint32_t after_ms, const GError
                               SYNC_SINK_BACKOFF_MAX_MS,
                               after_ms,
                               g_random_int()));
+}
+
+static void
+end_well(SyncEngine *self)
+{
+    g_autoptr(GError) error = g_steal_pointer(&self->scan_error);
+
+    if (error != NULL) {
+        end_badly(self, SYNC_TROUBLE_PENTELD, 0, error);
+    } else {
+        end_round_well(self);
+    }
 }
 
 typedef struct {
@@ -343,14 +356,20 @@ on_delivered(GObject *source, GAsyncResult *result, gpointer user_data)
     }
 }
 
+static bool
+is_carried_only(const SyncEngine *self)
+{
+    return self->config.is_carried_only || self->scan_error != NULL;
+}
+
 static void
 deliver_due(SyncEngine *self)
 {
     g_autoptr(GError) error = NULL;
     /* Records are held in memory until the batch is over. */
     const guint n_batch = self->config.work.wants_raw ? MIN(self->n_batch, 8) : self->n_batch;
-    GPtrArray *due =
-        sync_state_list_due(self->config.work.state, g_get_real_time(), n_batch, &error);
+    GPtrArray *due = sync_state_list_due(
+        self->config.work.state, g_get_real_time(), is_carried_only(self), n_batch, &error);
 
     if (due == NULL) {
         end_badly(self, SYNC_TROUBLE_STATE, 0, error);
@@ -363,6 +382,31 @@ deliver_due(SyncEngine *self)
     }
     self->busy_since_us = g_get_monotonic_time();
     sync_batch_run_async(&self->config.work, due, self->cancellable, on_delivered, self);
+}
+
+static bool
+has_carried_due(const SyncEngine *self)
+{
+    uint64_t n = 0;
+
+    return !g_cancellable_is_cancelled(self->cancellable) &&
+           sync_state_count_due(self->config.work.state, g_get_real_time(), true, &n, NULL) &&
+           n > 0;
+}
+
+static void
+begin_delivery(SyncEngine *self)
+{
+    if (self->config.on_progress != NULL && self->n_total == 0) {
+        self->n_done = 0;
+        sync_state_count_due(self->config.work.state,
+                             g_get_real_time(),
+                             is_carried_only(self),
+                             &self->n_total,
+                             NULL);
+    }
+    tell_changed(self);
+    deliver_due(self);
 }
 
 static void
@@ -379,17 +423,17 @@ on_scanned(GObject *source, GAsyncResult *result, gpointer user_data)
         self->scanned = report.scanned;
         self->head = MAX(report.head, report.scanned);
     }
-    if (!is_good) {
-        const bool is_ours = g_error_matches(error, SYNC_ERROR, SYNC_ERROR_STATE);
-        end_badly(self, is_ours ? SYNC_TROUBLE_STATE : SYNC_TROUBLE_PENTELD, 0, error);
+    if (g_error_matches(error, SYNC_ERROR, SYNC_ERROR_STATE)) {
+        end_badly(self, SYNC_TROUBLE_STATE, 0, error);
         return;
     }
-    if (self->config.on_progress != NULL && self->n_total == 0) {
-        self->n_done = 0;
-        sync_state_count_due(self->config.work.state, g_get_real_time(), &self->n_total, NULL);
+    /* What was carried here needs no penteld. */
+    if (!is_good && !has_carried_due(self)) {
+        end_badly(self, SYNC_TROUBLE_PENTELD, 0, error);
+        return;
     }
-    tell_changed(self);
-    deliver_due(self);
+    self->scan_error = g_steal_pointer(&error);
+    begin_delivery(self);
 }
 
 static void
@@ -400,8 +444,13 @@ begin_round(SyncEngine *self)
     clear_timer(self);
     self->is_working = true;
     self->is_again = false;
+    g_clear_error(&self->scan_error);
     if (!sync_state_mend_clock(self->config.work.state, g_get_real_time(), &error)) {
         end_badly(self, SYNC_TROUBLE_STATE, 0, error);
+        return;
+    }
+    if (self->config.is_carried_only) {
+        begin_delivery(self);
         return;
     }
     sync_scan_async(
@@ -427,6 +476,7 @@ sync_engine_free(SyncEngine *self)
         return;
     }
     clear_timer(self);
+    g_clear_error(&self->scan_error);
     g_object_unref(self->cancellable);
     g_free(self->store_id);
     g_free(self->last_error);

@@ -13,7 +13,8 @@ typedef struct SyncEngine SyncEngine;
 typedef struct {
     SyncWork work;
     uint32_t poll_s;
-    bool is_once; /* end when nothing is due, or at the first trouble */
+    bool is_once;         /* end when nothing is due, or at the first trouble */
+    bool is_carried_only; /* leave penteld alone: deliver what was carried here */
 
     /* All may be NULL. */
     void (*on_changed)(gpointer user_data); /* what sync_engine_describe() says */

@@ -8,10 +8,11 @@
 
 /* One session as penteld has it now, and all that a delivery needs of it. */
 typedef struct {
-    char *session;   /* owned */
-    GVariant *state; /* owned; NULL when penteld does not know it (any more) */
-    bool is_erased;  /* penteld keeps a tombstone of it only; state is NULL */
-    int raw_fd;      /* owned; -1 when not asked for */
+    char *session;      /* owned */
+    GVariant *state;    /* owned; NULL when penteld does not know it (any more) */
+    bool is_erased;     /* penteld keeps a tombstone of it only; state is NULL */
+    bool is_superseded; /* a later state of it is known elsewhere here: nothing to deliver */
+    int raw_fd;         /* owned; -1 when not asked for */
     uint64_t n_raw_bytes;
     uint32_t n_settled;
 } SyncFetched;

@@ -10,7 +10,7 @@
 #include "lib/delimited.h"
 #include "lib/dict.h"
 #include "lib/json.h"
-#include "sync/directory_message.h"
+#include "sync/state_json.h"
 
 #include <stdlib.h>
 #include <string.h>

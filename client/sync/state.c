@@ -15,6 +15,9 @@
 /* No try is put off for longer: what is due later than this was put off by a wrong clock. */
 #define FAR_US ((int64_t)7200 * G_USEC_PER_SEC)
 
+/* All but '' sort behind it. */
+#define FIRST_GATEWAY "\x01"
+
 struct SyncState {
     SyncDb *db;      /* owned */
     char *directory; /* owned */
@@ -55,6 +58,12 @@ sync_state_get_directory(const SyncState *self)
     return self->directory;
 }
 
+SyncDb *
+sync_state_get_db(SyncState *self)
+{
+    return self->db;
+}
+
 void
 sync_cursor_clear(SyncCursor *self)
 {
@@ -82,8 +91,9 @@ sync_state_restart(SyncState *self, const char *store_id, GError **error)
 {
     const bool is_good =
         sync_db_script(self->db,
-                       "begin immediate; delete from pending; delete from said;"
-                       "update session set seq = 0, may_be_erased = 0",
+                       "begin immediate; delete from pending where gateway = '';"
+                       "delete from said where gateway = '';"
+                       "update session set seq = 0, may_be_erased = 0 where gateway = ''",
                        error) &&
         sync_db_run(self->db,
                     sync_db_query(self->db,
@@ -104,8 +114,9 @@ scan_session(SyncState *self, const SyncEntry *entry, int64_t now_us, GError **e
                sync_db_query(
                    self->db,
                    error,
-                   "insert into session(session, seq, wall_us, fold_wall_us, may_be_erased)"
-                   " values(?1, ?2, ?3, ?4, ?5) on conflict do update set seq = excluded.seq,"
+                   "insert into session(session, gateway, store_id, seq, wall_us, fold_wall_us,"
+                   " may_be_erased) values(?1, '', '', ?2, ?3, ?4, ?5) on conflict do update set "
+                   "seq = excluded.seq,"
                    " wall_us = excluded.wall_us,"
                    " fold_wall_us = max(fold_wall_us, excluded.fold_wall_us),"
                    " may_be_erased = max(may_be_erased, excluded.may_be_erased)",
@@ -121,8 +132,8 @@ scan_session(SyncState *self, const SyncEntry *entry, int64_t now_us, GError **e
                sync_db_query(
                    self->db,
                    error,
-                   "insert into pending(session, since_us, wait, next_us, attempts)"
-                   " values(?1, ?2, 0, ?2, 0) on conflict do update set wait = 0, attempts = 0,"
+                   "insert into pending(session, gateway, since_us, wait, next_us, attempts)"
+                   " values(?1, '', ?2, 0, ?2, 0) on conflict do update set wait = 0, attempts = 0,"
                    " reason = null, next_us = min(ifnull(next_us, ?2), ?2)",
                    "ti",
                    entry->session,
@@ -137,7 +148,7 @@ scan_said(SyncState *self, const SyncEntry *entry, GError **error)
         if (!sync_db_run(self->db,
                          sync_db_query(self->db,
                                        error,
-                                       "insert or replace into said values(?, ?, ?, ?, ?)",
+                                       "insert or replace into said values(?, '', ?, ?, ?, ?)",
                                        "ttiii",
                                        entry->session,
                                        entry->fields[i],
@@ -189,6 +200,7 @@ sync_pending_free(SyncPending *self)
         return;
     }
     g_free(self->session);
+    g_free(self->gateway);
     g_free(self->store_id);
     g_free(self->reason);
     g_free(self->note);
@@ -217,7 +229,8 @@ read_pending(SyncRow *stmt)
     self->reason = sync_row_dup_text(stmt, 8);
     self->next_us = sync_row_get_int(stmt, 9);
     self->attempts = (uint32_t)sync_row_get_int(stmt, 10);
-    self->store_id = sync_row_dup_text(stmt, 11);
+    self->gateway = sync_row_dup_text(stmt, 11);
+    self->store_id = sync_row_dup_text(stmt, 12);
     return self;
 }
 
@@ -235,19 +248,23 @@ read_all_pending(SyncState *self, SyncRow *stmt, GError **error)
 }
 
 #define PENDING                                                                                    \
-    "select s.session, s.seq, s.wall_us, s.fold_wall_us, s.may_be_erased, s.note, p.since_us,"     \
-    " p.wait, p.reason, p.next_us, p.attempts, (select store_id from cursor)"                      \
-    " from pending p join session s using(session) "
+    "select s.session, s.seq, s.wall_us, s.fold_wall_us, s.may_be_erased, n.note, p.since_us,"     \
+    " p.wait, p.reason, p.next_us, p.attempts, p.gateway, iif(p.gateway = '',"                     \
+    " (select store_id from cursor), s.store_id)"                                                  \
+    " from pending p join session s using(session, gateway) left join note n using(session) "
 
 GPtrArray *
-sync_state_list_due(SyncState *self, int64_t now_us, guint limit, GError **error)
+sync_state_list_due(
+    SyncState *self, int64_t now_us, bool is_carried_only, guint limit, GError **error)
 {
     return read_all_pending(self,
                             sync_db_query(self->db,
                                           error,
-                                          PENDING "where p.next_us <= ? order by p.next_us limit ?",
-                                          "ii",
+                                          PENDING "where p.next_us <= ? and p.gateway >= ?"
+                                                  " order by p.next_us limit ?",
+                                          "iti",
                                           now_us,
+                                          is_carried_only ? FIRST_GATEWAY : "",
                                           (int64_t)limit),
                             error);
 }
@@ -262,15 +279,21 @@ sync_state_list_waiting(SyncState *self, guint limit, GError **error)
 }
 
 bool
-sync_state_count_due(SyncState *self, int64_t now_us, uint64_t *n_out, GError **error)
+sync_state_count_due(
+    SyncState *self, int64_t now_us, bool is_carried_only, uint64_t *n_out, GError **error)
 {
     int64_t n = 0;
-    const bool is_good = sync_db_read_int(
-        self->db,
-        sync_db_query(
-            self->db, error, "select count(*) from pending where next_us <= ?", "i", now_us),
-        &n,
-        error);
+    const bool is_good =
+        sync_db_read_int(self->db,
+                         sync_db_query(self->db,
+                                       error,
+                                       "select count(*) from pending where next_us <= ?"
+                                       " and gateway >= ?",
+                                       "it",
+                                       now_us,
+                                       is_carried_only ? FIRST_GATEWAY : ""),
+                         &n,
+                         error);
 
     *n_out = (uint64_t)n;
     return is_good;
@@ -308,15 +331,16 @@ clear_said(gpointer data)
 }
 
 GArray *
-sync_state_list_said(SyncState *self, const char *session, GError **error)
+sync_state_list_said(SyncState *self, const SyncPending *pending, GError **error)
 {
     g_autoptr(GArray) list = g_array_new(FALSE, TRUE, sizeof(SyncSaid));
-    g_autoptr(SyncRow) stmt =
-        sync_db_query(self->db,
-                      error,
-                      "select field, wall_us, seq, uid from said where session = ?",
-                      "t",
-                      session);
+    g_autoptr(SyncRow) stmt = sync_db_query(self->db,
+                                            error,
+                                            "select field, wall_us, seq, uid from said"
+                                            " where session = ? and gateway = ?",
+                                            "tt",
+                                            pending->session,
+                                            pending->gateway);
     int code = stmt != NULL ? 1 : -1;
 
     g_array_set_clear_func(list, clear_said);
@@ -331,31 +355,90 @@ sync_state_list_said(SyncState *self, const char *session, GError **error)
 }
 
 static bool
-store_note(SyncState *self, const SyncResult *result, int64_t now_us, GError **error)
+store_note(SyncState *self, const SyncResult *result, GError **error)
 {
-    if (result->is_delivered) {
-        return sync_db_run(
-            self->db,
-            sync_db_query(self->db,
-                          error,
-                          "update session set note = ifnull(?, note), delivered_seq = ?,"
-                          " delivered_us = ? where session = ?",
-                          "tiit",
-                          result->note,
-                          (int64_t)result->pending->seq,
-                          now_us,
-                          result->pending->session),
-            error);
-    }
     return result->note == NULL ||
            sync_db_run(self->db,
                        sync_db_query(self->db,
                                      error,
-                                     "update session set note = ? where session = ?",
+                                     "insert or replace into note values(?, ?)",
                                      "tt",
-                                     result->note,
-                                     result->pending->session),
+                                     result->pending->session,
+                                     result->note),
                        error);
+}
+
+bool
+sync_state_bury(SyncState *self, const char *session, GError **error)
+{
+    return sync_db_run(
+               self->db,
+               sync_db_query(
+                   self->db, error, "insert or ignore into tombstone values(?)", "t", session),
+               error) &&
+           sync_db_run(self->db,
+                       sync_db_query(
+                           self->db, error, "delete from carried where session = ?", "t", session),
+                       error) &&
+           sync_db_run(self->db,
+                       sync_db_query(self->db,
+                                     error,
+                                     "delete from pending where session = ? and gateway <> ''",
+                                     "t",
+                                     session),
+                       error);
+}
+
+/* What was carried is kept only until it has arrived. */
+static bool
+drop_carried(SyncState *self, const SyncResult *result, GError **error)
+{
+    const SyncPending *pending = result->pending;
+
+    if (result->is_erased) {
+        return sync_state_bury(self, pending->session, error);
+    }
+    return pending->gateway[0] == '\0' ||
+           sync_db_run(self->db,
+                       sync_db_query(self->db,
+                                     error,
+                                     "delete from carried where session = ?1 and gateway = ?2 and"
+                                     " not exists (select 1 from pending where session = ?1 and"
+                                     " gateway = ?2)",
+                                     "tt",
+                                     pending->session,
+                                     pending->gateway),
+                       error);
+}
+
+static bool
+store_delivered(SyncState *self, const SyncResult *result, int64_t now_us, GError **error)
+{
+    const SyncPending *pending = result->pending;
+
+    return sync_db_run(self->db,
+                       sync_db_query(self->db,
+                                     error,
+                                     "update session set delivered_seq = ?, delivered_us = ?"
+                                     " where session = ? and gateway = ?",
+                                     "iitt",
+                                     (int64_t)pending->seq,
+                                     now_us,
+                                     pending->session,
+                                     pending->gateway),
+                       error) &&
+           sync_db_run(self->db,
+                       sync_db_query(self->db,
+                                     error,
+                                     "delete from pending where session = ?1 and gateway = ?2 and"
+                                     " (select seq from session where session = ?1 and"
+                                     " gateway = ?2) = ?3",
+                                     "tti",
+                                     pending->session,
+                                     pending->gateway,
+                                     (int64_t)pending->seq),
+                       error) &&
+           drop_carried(self, result, error);
 }
 
 /* seq: an entry that came meanwhile has queued the session anew, which must stand. */
@@ -364,29 +447,23 @@ store_one(SyncState *self, const SyncResult *result, int64_t now_us, GError **er
 {
     const SyncPending *pending = result->pending;
 
-    if (!store_note(self, result, now_us, error)) {
+    if (!store_note(self, result, error)) {
         return false;
     }
     if (result->is_delivered) {
-        return sync_db_run(self->db,
-                           sync_db_query(self->db,
-                                         error,
-                                         "delete from pending where session = ?1 and"
-                                         " (select seq from session where session = ?1) = ?2",
-                                         "ti",
-                                         pending->session,
-                                         (int64_t)pending->seq),
-                           error);
+        return store_delivered(self, result, now_us, error);
     }
     return sync_db_run(self->db,
                        sync_db_query(self->db,
                                      error,
-                                     "update pending set wait = ?3, reason = ?4, next_us = "
-                                     "nullif(?5, 0), attempts = attempts + 1"
-                                     " where session = ?1 and"
-                                     " (select seq from session where session = ?1) = ?2",
-                                     "tiiti",
+                                     "update pending set wait = ?4, reason = ?5, next_us = "
+                                     "nullif(?6, 0), attempts = attempts + 1"
+                                     " where session = ?1 and gateway = ?2 and"
+                                     " (select seq from session where session = ?1 and"
+                                     " gateway = ?2) = ?3",
+                                     "ttiiti",
                                      pending->session,
+                                     pending->gateway,
                                      (int64_t)pending->seq,
                                      (int64_t)result->wait,
                                      result->reason,
@@ -394,19 +471,34 @@ store_one(SyncState *self, const SyncResult *result, int64_t now_us, GError **er
                        error);
 }
 
+/* Once all that was carried has arrived, no copy of it stays behind in the log of the file. */
+static bool
+empty_wal(SyncState *self, GError **error)
+{
+    int64_t n = 0;
+
+    return sync_db_read_int(self->db,
+                            sync_db_query(self->db, error, "select count(*) from carried", ""),
+                            &n,
+                            error) &&
+           (n > 0 || sync_db_script(self->db, "pragma wal_checkpoint(truncate)", error));
+}
+
 bool
 sync_state_store(
     SyncState *self, const SyncResult *results, guint n_results, int64_t now_us, GError **error)
 {
     bool is_good = sync_db_script(self->db, "begin immediate", error);
+    bool had_carried = false;
 
     if (!is_good) {
         return false;
     }
     for (guint i = 0; is_good && i < n_results; i++) {
         is_good = store_one(self, &results[i], now_us, error);
+        had_carried = had_carried || results[i].pending->gateway[0] != '\0';
     }
-    return sync_db_end(self->db, is_good, error);
+    return sync_db_end(self->db, is_good, error) && (!had_carried || empty_wal(self, error));
 }
 
 bool
@@ -453,7 +545,10 @@ sync_state_count(SyncState *self, SyncCounts *counts_out, GError **error)
         !sync_db_read_int(
             self->db,
             sync_db_query(
-                self->db, error, "select count(*) from session where delivered_us is not null", ""),
+                self->db,
+                error,
+                "select count(distinct session) from session where delivered_us is not null",
+                ""),
             &n,
             error)) {
         return false;

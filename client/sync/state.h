@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #pragma once
 
+#include "sync/database.h"
 #include "sync/journal_entry.h"
 
 #include <glib.h>
@@ -12,8 +13,9 @@
 /*
  * What one sink must not forget, in one SQLite file (F21): how far the journal was scanned,
  * which sessions wait and why, what was delivered and what the sink said about it, and when
- * each thing was last said about a session. It holds no word of a session's content. The
- * file is locked: a second process on the same sink is refused.
+ * each thing was last said about a session. Of a session's content it holds only what was
+ * carried here in files (carried.h), until that is delivered. The file is locked: a second
+ * process on the same sink is refused.
  *
  * Errors of all: SYNC_ERROR_STATE. Main thread only.
  */
@@ -31,6 +33,7 @@ typedef enum {
 
 typedef struct {
     char *session;  /* owned */
+    char *gateway;  /* owned; "" for what the journal tells, else whose record was carried here */
     char *store_id; /* owned; of the journal that seq is of */
     uint64_t seq;   /* newest entry about it that was scanned */
     int64_t wall_us;
@@ -58,6 +61,9 @@ SyncState *sync_state_open(const char *directory, bool is_read_only, GError **er
 void sync_state_close(SyncState *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SyncState, sync_state_close)
 
+/** The file itself, for carried.c. Owns: borrowed. */
+SyncDb *sync_state_get_db(SyncState *self);
+
 /** Name of the file's directory. Owns: borrowed. */
 const char *sync_state_get_directory(const SyncState *self);
 
@@ -80,12 +86,15 @@ bool sync_state_scan(SyncState *self, const GPtrArray *entries, int64_t now_us, 
 /**
  * Up to @limit sessions that are due at @now_us, the longest waiting first.
  *
+ * @is_carried_only: leave out those that penteld would have to be asked for.
  * Owns: a GPtrArray of SyncPending.
  */
-GPtrArray *sync_state_list_due(SyncState *self, int64_t now_us, guint limit, GError **error);
+GPtrArray *sync_state_list_due(
+    SyncState *self, int64_t now_us, bool is_carried_only, guint limit, GError **error);
 
 /** How many sessions are due at @now_us. */
-bool sync_state_count_due(SyncState *self, int64_t now_us, uint64_t *n_out, GError **error);
+bool sync_state_count_due(
+    SyncState *self, int64_t now_us, bool is_carried_only, uint64_t *n_out, GError **error);
 
 /** Make due at @now_us what only a clock that was wrong can have put off so far. */
 bool sync_state_mend_clock(SyncState *self, int64_t now_us, GError **error);
@@ -99,12 +108,13 @@ GPtrArray *sync_state_list_waiting(SyncState *self, guint limit, GError **error)
 void sync_pending_free(SyncPending *self);
 
 /** What was said about a session and when. Owns: a GArray of SyncSaid. */
-GArray *sync_state_list_said(SyncState *self, const char *session, GError **error);
+GArray *sync_state_list_said(SyncState *self, const SyncPending *pending, GError **error);
 
 /* How one delivery went, for the file. */
 typedef struct {
     const SyncPending *pending;
     bool is_delivered;
+    bool is_erased;     /* it was redacted: nothing of it may come back */
     SyncWait wait;      /* when not */
     int64_t next_us;    /* when not: next try, 0 for never by itself */
     const char *reason; /* may be NULL */
@@ -114,6 +124,9 @@ typedef struct {
 /** Remember results, in one transaction. A session that changed meanwhile goes on waiting. */
 bool sync_state_store(
     SyncState *self, const SyncResult *results, guint n_results, int64_t now_us, GError **error);
+
+/** A session was erased, here or elsewhere: what was carried of it goes and never comes back. */
+bool sync_state_bury(SyncState *self, const char *session, GError **error);
 
 /** Make what waits due now: one session, or all when NULL. @n_out: how many. */
 bool sync_state_retry(SyncState *self, const char *session, uint64_t *n_out, GError **error);

@@ -15,7 +15,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#define SCHEMA 1
+#define SCHEMA 2
 
 typedef struct {
     const char *directory;
@@ -23,23 +23,47 @@ typedef struct {
     int lock_fd; /* owned until handed over */
 } Opening;
 
-/* next_us: null when only a change or a person brings it back. A zone or a note is not in
- * here, only when it was last said. */
+/* gateway: '' for what the journal here tells, else whose record was carried here. next_us:
+ * null when only a change or a person brings it back. Only carried holds what a session is,
+ * until it is delivered. */
+#define TABLES                                                                                     \
+    "create table session(session text not null, gateway text not null, store_id text not null,"   \
+    " seq integer not null, wall_us integer not null, fold_wall_us integer not null,"              \
+    " may_be_erased integer not null, delivered_seq integer, delivered_us integer,"                \
+    " primary key(session, gateway));"                                                             \
+    "create index session_delivered on session(delivered_us);"                                     \
+    "create table note(session text primary key, note text not null);"                             \
+    "create table pending(session text not null, gateway text not null, since_us integer not "     \
+    "null, wait integer not null, reason text, next_us integer, attempts integer not null,"        \
+    " primary key(session, gateway));"                                                             \
+    "create index pending_next on pending(next_us);"                                               \
+    "create index pending_since on pending(since_us);"                                             \
+    "create table said(session text not null, gateway text not null, field text not null,"         \
+    " wall_us integer not null, seq integer not null, uid integer not null,"                       \
+    " primary key(session, gateway, field)) without rowid;"                                        \
+    "create table carried(session text not null, gateway text not null, state text,"               \
+    " records blob, primary key(session, gateway));"                                               \
+    "create table tombstone(session text primary key) without rowid;"                              \
+    "create table carried_set(sums text primary key, name text not null, n_refused integer not "   \
+    "null) without rowid;"                                                                         \
+    "pragma user_version = 2;"
+
 static const char schema[] =
     "create table cursor(id integer primary key check(id = 1), store_id text not null,"
     " seq integer not null, hash blob);"
-    "insert into cursor values(1, '', 0, null);"
-    "create table session(session text primary key, seq integer not null, wall_us integer not "
-    "null, fold_wall_us integer not null, may_be_erased integer not null, delivered_seq integer, "
-    "delivered_us integer, note text);"
-    "create index session_delivered on session(delivered_us);"
-    "create table pending(session text primary key, since_us integer not null, wait integer not "
-    "null, reason text, next_us integer, attempts integer not null);"
-    "create index pending_next on pending(next_us);"
-    "create index pending_since on pending(since_us);"
-    "create table said(session text not null, field text not null, wall_us integer not null,"
-    " seq integer not null, uid integer not null, primary key(session, field)) without rowid;"
-    "pragma user_version = 1;";
+    "insert into cursor values(1, '', 0, null);" TABLES;
+
+static const char upgrade[] =
+    "alter table session rename to session_1; alter table pending rename to pending_1;"
+    "alter table said rename to said_1; drop index session_delivered; drop index pending_next;"
+    "drop index pending_since;" TABLES
+    "insert into session select session, '', '', seq, wall_us, fold_wall_us, may_be_erased,"
+    " delivered_seq, delivered_us from session_1;"
+    "insert into note select session, note from session_1 where note is not null;"
+    "insert into pending select session, '', since_us, wait, reason, next_us, attempts from "
+    "pending_1;"
+    "insert into said select session, '', field, wall_us, seq, uid from said_1;"
+    "drop table session_1; drop table pending_1; drop table said_1;";
 
 /* One process per sink: two would deliver the same twice, at the same time. */
 static bool
@@ -90,9 +114,12 @@ prepare_schema(Opening *self, bool is_read_only, GError **error)
     if (version == SCHEMA || is_read_only) {
         return true;
     }
+    if (version == 1) {
+        g_message("%s/state.db: brought to the form of this version", self->directory);
+    }
     return sync_db_end(self->db,
                        sync_db_script(self->db, "begin immediate", error) &&
-                           sync_db_script(self->db, schema, error),
+                           sync_db_script(self->db, version == 1 ? upgrade : schema, error),
                        error);
 }
 

@@ -181,7 +181,7 @@ settle(SyncState *state, const SyncPending *pending, bool is_delivered, int64_t 
 static GPtrArray *
 list_due(SyncState *state, int64_t now_us, guint n)
 {
-    GPtrArray *due = sync_state_list_due(state, now_us, 10, NULL);
+    GPtrArray *due = sync_state_list_due(state, now_us, false, 10, NULL);
 
     g_assert_nonnull(due);
     g_assert_cmpuint(due->len, ==, n);
@@ -231,7 +231,7 @@ test_state(void)
     g_ptr_array_unref(list_due(state, now_us, 0));
     g_assert_true(sync_state_mend_clock(state, now_us - 50 * HOUR_US, NULL));
     g_ptr_array_unref(list_due(state, now_us - 50 * HOUR_US, 1));
-    g_autoptr(GArray) said = sync_state_list_said(state, "a", NULL);
+    g_autoptr(GArray) said = sync_state_list_said(state, second->pdata[0], NULL);
     g_assert_cmpuint(said->len, ==, 2);
     sync_state_close(state);
     /* Another process is refused, a second run finds what the first left. */
