@@ -22,6 +22,7 @@ typedef enum {
     SYNC_EXIT_OK = 0,
     SYNC_EXIT_FAILED = 1,   /* ended by something unforeseen: systemd starts it again */
     SYNC_EXIT_USAGE = 2,    /* the command line */
+    SYNC_EXIT_REFUSED = 65, /* --import: something in the sets was refused */
     SYNC_EXIT_WAITING = 75, /* --once: something is left for later */
     SYNC_EXIT_FOREIGN = 76, /* the sink is of another version, or somebody else's */
     SYNC_EXIT_STATE = 77,   /* our own state */

@@ -82,6 +82,13 @@ check(SyncOptions *options, GError **error)
                     "--migrate goes alone; deliver afterwards with --once");
         return false;
     }
+    if (options->import_dir != NULL && (options->is_migrate || options->is_dry_run)) {
+        g_set_error(error,
+                    SYNC_ERROR,
+                    SYNC_ERROR_USAGE,
+                    "--import goes with --once only; type: pentel-sync --once --import DIR NAME");
+        return false;
+    }
     return true;
 }
 
@@ -97,6 +104,13 @@ sync_options_parse(int argc, char **argv, SyncOptions *options_out, GError **err
         { "once", 0, 0, G_OPTION_ARG_NONE, &is_once, "Deliver what is due, then end", NULL },
         { "dry-run", 0, 0, G_OPTION_ARG_NONE, &is_dry_run, "Say what would be delivered", NULL },
         { "migrate", 0, 0, G_OPTION_ARG_NONE, &is_migrate, "Create or upgrade the sink", NULL },
+        { "import",
+          0,
+          0,
+          G_OPTION_ARG_FILENAME,
+          &options_out->import_dir,
+          "Take sets over",
+          "DIR" },
         { "config", 0, 0, G_OPTION_ARG_FILENAME, &options_out->config, "Configuration", "FILE" },
         { "state-dir", 0, 0, G_OPTION_ARG_FILENAME, &options_out->state_dir, "State", "DIR" },
         { "version", 0, 0, G_OPTION_ARG_NONE, &is_version, "Say the version", NULL },
@@ -113,7 +127,7 @@ sync_options_parse(int argc, char **argv, SyncOptions *options_out, GError **err
             error, SYNC_ERROR, SYNC_ERROR_USAGE, "%s; see: pentel-sync --help", failure->message);
         return false;
     }
-    options_out->is_once = is_once || is_dry_run;
+    options_out->is_once = is_once || is_dry_run || options_out->import_dir != NULL;
     options_out->is_dry_run = is_dry_run;
     options_out->is_migrate = is_migrate;
     options_out->is_version = is_version;
@@ -132,5 +146,6 @@ sync_options_clear(SyncOptions *self)
 {
     g_clear_pointer(&self->name, g_free);
     g_clear_pointer(&self->config, g_free);
+    g_clear_pointer(&self->import_dir, g_free);
     g_clear_pointer(&self->state_dir, g_free);
 }

@@ -8,13 +8,14 @@
 
 /* The command line of pentel-sync. */
 typedef struct {
-    char *name;      /* owned; of the sink, NULL for --version */
-    char *config;    /* owned; path of its configuration */
-    char *state_dir; /* owned */
-    bool is_once;    /* --once: end when nothing is due */
-    bool is_dry_run; /* --dry-run: say what would be delivered */
-    bool is_migrate; /* --migrate: create or upgrade the other side, then end */
-    bool is_version; /* --version */
+    char *name;       /* owned; of the sink, NULL for --version */
+    char *config;     /* owned; path of its configuration */
+    char *state_dir;  /* owned */
+    char *import_dir; /* owned; --import: take over the sets in it and deliver these; or NULL */
+    bool is_once;     /* --once: end when nothing is due */
+    bool is_dry_run;  /* --dry-run: say what would be delivered */
+    bool is_migrate;  /* --migrate: create or upgrade the other side, then end */
+    bool is_version;  /* --version */
 } SyncOptions;
 
 /**

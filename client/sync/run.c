@@ -8,6 +8,7 @@
 
 #include "lib/bus.h"
 #include "lib/fault.h"
+#include "sync/bring.h"
 #include "sync/dry.h"
 #include "sync/engine.h"
 #include "sync/progress.h"
@@ -34,6 +35,7 @@ typedef struct {
     SyncSink *dry;        /* owned; NULL without --dry-run */
     char *dry_state;      /* owned; NULL without --dry-run */
     SyncWork work;
+    SyncIntaker intaker; /* of --import */
     SyncProgress progress;
     SyncExit code;
     GError *error; /* owned */
@@ -44,6 +46,8 @@ typedef struct {
     guint head_id;
     bool is_stopping;
     bool is_once;
+    bool is_bringing; /* --import is at it */
+    bool has_refused; /* something in the sets */
 } Run;
 
 static void
@@ -255,7 +259,7 @@ open_bus(Run *self, GError **error)
 static void
 fill_work(Run *self, const SyncOptions *options, SyncInstance *instance)
 {
-    self->work = (SyncWork){ .bus = cli_bus_get_connection(self->bus),
+    self->work = (SyncWork){ .bus = self->bus != NULL ? cli_bus_get_connection(self->bus) : NULL,
                              .state = self->state,
                              .funcs = instance->funcs,
                              .sink = instance->sink,
@@ -272,13 +276,16 @@ fill_work(Run *self, const SyncOptions *options, SyncInstance *instance)
 static bool
 start(Run *self, const SyncOptions *options, SyncInstance *instance, GError **error)
 {
-    if (!open_state(self, options, error) || !open_bus(self, error)) {
+    const bool needs_bus = options->import_dir == NULL;
+
+    if (!open_state(self, options, error) || (needs_bus && !open_bus(self, error))) {
         return false;
     }
     fill_work(self, options, instance);
     const SyncEngineConfig config = { .work = self->work,
                                       .poll_s = instance->poll_s,
                                       .is_once = options->is_once,
+                                      .is_carried_only = !needs_bus,
                                       .on_changed = on_changed,
                                       .on_progress =
                                           self->progress.term.has_cursor ? on_progress : NULL,
@@ -293,8 +300,51 @@ start(Run *self, const SyncOptions *options, SyncInstance *instance, GError **er
     }
     self->signal_ids[0] = g_unix_signal_add(SIGTERM, on_signal, self);
     self->signal_ids[1] = g_unix_signal_add(SIGINT, on_signal, self);
-    watch_bus(self, &instance->setup);
+    if (needs_bus) {
+        watch_bus(self, &instance->setup);
+    }
     start_watchdog(self);
+    return true;
+}
+
+static void
+on_brought(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    Run *self = user_data;
+    g_autoptr(GError) error = NULL;
+    SyncBrought brought = { 0 };
+    const bool is_good = sync_bring_finish(result, &brought, &error);
+
+    self->is_bringing = false;
+    self->has_refused = brought.n_refused > 0;
+    if (!is_good) {
+        stop(self, sync_exit_of(error), error);
+        return;
+    }
+    printf("%" G_GUINT64_FORMAT " sets, %" G_GUINT64_FORMAT " new deliveries, %" G_GUINT64_FORMAT
+           " refused\n",
+           brought.n_sets,
+           brought.n_new,
+           brought.n_refused);
+    sync_engine_poke(self->engine);
+}
+
+/* What --import takes over is delivered in the same run. */
+static bool
+begin_bringing(Run *self, const SyncOptions *options, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    CliSets *sets = cli_sets_open(options->import_dir, &failure);
+
+    if (sets == NULL) {
+        g_set_error_literal(error, SYNC_ERROR, SYNC_ERROR_USAGE, failure->message);
+        return false;
+    }
+    self->intaker = (SyncIntaker){ .state = self->state,
+                                   .own_gateway = self->work.setup->gateway,
+                                   .wants_raw = self->work.wants_raw };
+    self->is_bringing = true;
+    sync_bring_async(&self->intaker, sets, NULL, on_brought, self);
     return true;
 }
 
@@ -320,8 +370,8 @@ say_counts(Run *self)
 static bool
 clear(Run *self)
 {
-    if (self->engine != NULL && sync_engine_is_working(self->engine) &&
-        sync_engine_get_busy_since(self->engine) != 0) {
+    if (self->is_bringing || (self->engine != NULL && sync_engine_is_working(self->engine) &&
+                              sync_engine_get_busy_since(self->engine) != 0)) {
         return false;
     }
     g_clear_handle_id(&self->owner_id, g_bus_unown_name);
@@ -359,13 +409,20 @@ sync_run(const SyncOptions *options, SyncInstance *instance, GError **error)
 
     if (!start(&self, options, instance, error)) {
         self.code = sync_exit_of(*error);
+    } else if (options->import_dir != NULL && !begin_bringing(&self, options, error)) {
+        self.code = sync_exit_of(*error);
     } else {
         sd_notify(0, "READY=1");
-        sync_engine_poke(self.engine);
+        if (!self.is_bringing) {
+            sync_engine_poke(self.engine);
+        }
         g_main_loop_run(self.loop);
         if (self.is_once) {
             say_counts(&self);
         }
+    }
+    if (self.has_refused && (self.code == SYNC_EXIT_OK || self.code == SYNC_EXIT_WAITING)) {
+        self.code = SYNC_EXIT_REFUSED;
     }
     if (self.error != NULL) {
         g_propagate_error(error, g_steal_pointer(&self.error));

@@ -17,7 +17,7 @@
 
 static const struct {
     const char *key;
-    const char *type; /* ? for a number that is not negative */
+    const char *type; /* ? for a number that is not negative, # for that or a dictionary */
 } known[] = {
     { "id", "s" },
     { "pen", "s" },
@@ -53,7 +53,7 @@ static const struct {
     { "needles", "?" },
     { "code", "?" },
     { "incomplete", "b" },
-    { "depth_um", "a{sv}" },
+    { "depth_um", "#" },
     { "records", "a{sv}" },
     { "receipt", "a{sv}" },
     { "passes", "aa{sv}" },
@@ -186,8 +186,11 @@ read_array(JsonArray *array, const char *key, const char *known_type, GError **e
 static bool
 fits(GVariant *value, const char *type)
 {
-    return type[0] == '?' ? g_variant_is_of_type(value, G_VARIANT_TYPE_UINT64)
-                          : g_variant_is_of_type(value, G_VARIANT_TYPE(type));
+    if (type[0] == '?' || type[0] == '#') {
+        return g_variant_is_of_type(value, G_VARIANT_TYPE_UINT64) ||
+               (type[0] == '#' && g_variant_is_of_type(value, G_VARIANT_TYPE_VARDICT));
+    }
+    return g_variant_is_of_type(value, G_VARIANT_TYPE(type));
 }
 
 static GVariant *
@@ -257,7 +260,7 @@ sync_state_of_json(const char *text, GError **error)
     }
     g_autoptr(JsonObject) object = fhir_json_parse(text, strlen(text), &failure);
     if (object == NULL) {
-        return refuse(error, "it", failure->message);
+        return refuse(error, "it is", failure->message);
     }
     GVariant *state = read_object(object, error);
     return state != NULL ? g_variant_ref_sink(state) : NULL;
