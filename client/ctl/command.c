@@ -301,6 +301,21 @@ static const CtlCommand commands[] = {
       "all of it, or the session ENTRY. Sinks are set up as pentel-sync.conf(5) says.",
       "pentelctl sync retry clinic 3f2a91c0",
       ctl_sync },
+    { "import",
+      "DIRECTORY [NAME]",
+      1,
+      2,
+      CTL_WORD_FILE,
+      COMMON,
+      "bring another gateway's sealed files to a sink",
+      "Hands the sealed sets of a directory sink, say on a stick, to the sink NAME that runs here; "
+      "NAME may be left out when only one does. Each set is checked against its sums and against "
+      "those beside it: one that is damaged or does not belong there is refused with the file and "
+      "what to do, the others are taken. What is in them then counts as if the gateway that "
+      "recorded it had come itself, and the medium may go. The same sets again, or older ones, "
+      "change nothing. Ends with 9 when anything was refused.",
+      "pentelctl import /media/stick/pentel clinic",
+      ctl_import },
     { "doctor",
       "",
       0,

@@ -125,4 +125,5 @@ CtlExit ctl_backup(CtlRun *run);
 CtlExit ctl_hold(CtlRun *run);
 CtlExit ctl_erase(CtlRun *run);
 CtlExit ctl_sync(CtlRun *run);
+CtlExit ctl_import(CtlRun *run);
 CtlExit ctl_doctor(CtlRun *run);

@@ -5,6 +5,7 @@
  */
 #include "ctl/command.h"
 #include "ctl/run.h"
+#include "ctl/sinks.h"
 #include "lib/dict.h"
 #include "lib/fault.h"
 #include "lib/json.h"
@@ -13,7 +14,6 @@
 
 #include <string.h>
 
-#define PREFIX      "org.pentel.Sync."
 #define N_UUID      36u
 #define N_ID_MIN    4u
 #define N_SHOWN_MAX 20u
@@ -29,45 +29,11 @@ call_sink(
         run->bus, &target, arguments, is_retry ? "(u)" : "(a{sv})", CLI_BUS_TIMEOUT_MS, error);
 }
 
-static int
-compare_names(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* Bus names of the sinks that run, sorted. */
-static CtlExit
-list_sinks(CtlRun *run, GPtrArray *names_out)
-{
-    const CliBusTarget target = {
-        "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "ListNames"
-    };
-    g_autoptr(GError) error = NULL;
-    g_auto(GStrv) names = NULL;
-    const CtlExit exit_code = ctl_run_open_bus(run, "ask the sinks");
-
-    if (exit_code != CTL_EXIT_OK) {
-        return exit_code;
-    }
-    g_autoptr(GVariant) reply =
-        cli_bus_call_other(run->bus, &target, NULL, "(as)", CLI_BUS_TIMEOUT_MS, &error);
-    if (reply == NULL) {
-        return ctl_fail_error("ask the sinks", error);
-    }
-    g_variant_get(reply, "(^as)", &names);
-    for (gsize i = 0; names[i] != NULL; i++) {
-        if (g_str_has_prefix(names[i], PREFIX)) {
-            g_ptr_array_add(names_out, g_strdup(names[i]));
-        }
-    }
-    g_ptr_array_sort(names_out, compare_names);
-    return CTL_EXIT_OK;
-}
-
 static void
 append_entry_json(CliJson *json, GVariant *entry)
 {
-    static const char *const texts[] = { "session", "since", "reason", "text", "next_try_at" };
+    static const char *const texts[] = { "session", "gateway", "since",
+                                         "reason",  "text",    "next_try_at" };
 
     cli_json_open(json, NULL, '{');
     for (gsize i = 0; i < G_N_ELEMENTS(texts); i++) {
@@ -255,7 +221,7 @@ append_silent(GString *out, const CliTerm *term, const char *name, GVariant *sta
 static void
 show_sink(CtlRun *run, const char *bus_name, GString *out, CliJson *json, GError **error)
 {
-    const char *name = bus_name + strlen(PREFIX);
+    const char *name = bus_name + strlen(CTL_SINKS_PREFIX);
     g_autoptr(GError) failure = NULL;
     g_autoptr(GVariant) reply = call_sink(run, bus_name, "Status", NULL, &failure);
     g_autoptr(GVariant) status =
@@ -280,7 +246,7 @@ show(CtlRun *run)
     g_autoptr(GString) out = g_string_new(NULL);
     g_autoptr(GError) error = NULL;
     CliJson json = CLI_JSON_INIT(out);
-    const CtlExit exit_code = list_sinks(run, names);
+    const CtlExit exit_code = ctl_sinks_list(run, names);
 
     if (exit_code != CTL_EXIT_OK) {
         return exit_code;
@@ -363,10 +329,10 @@ static CtlExit
 retry(CtlRun *run, const char *name, const char *entry)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-    g_autofree char *bus_name = g_strconcat(PREFIX, name, NULL);
+    g_autofree char *bus_name = g_strconcat(CTL_SINKS_PREFIX, name, NULL);
     g_autofree char *session = NULL;
     g_autoptr(GError) error = NULL;
-    CtlExit exit_code = list_sinks(run, names);
+    CtlExit exit_code = ctl_sinks_list(run, names);
     guint n = 0;
 
     if (exit_code != CTL_EXIT_OK) {

@@ -5,8 +5,6 @@
  */
 #include "lib/bus.h"
 
-#include <gio/gunixfdlist.h>
-
 #define OPEN_TIMEOUT_MS 10000
 
 struct CliBus {
@@ -165,4 +163,28 @@ cli_bus_call_fd(CliBus *self,
     }
     *fd_out = g_unix_fd_list_get(fds, index, error);
     return *fd_out < 0 ? NULL : g_steal_pointer(&reply);
+}
+
+GVariant *
+cli_bus_send_fds(CliBus *self,
+                 const CliBusTarget *target,
+                 GVariant *arguments,
+                 GUnixFDList *fds,
+                 const char *reply_type,
+                 int timeout_ms,
+                 GError **error)
+{
+    return g_dbus_connection_call_with_unix_fd_list_sync(self->connection,
+                                                         target->service,
+                                                         target->path,
+                                                         target->interface,
+                                                         target->method,
+                                                         arguments,
+                                                         G_VARIANT_TYPE(reply_type),
+                                                         G_DBUS_CALL_FLAGS_NONE,
+                                                         timeout_ms,
+                                                         fds,
+                                                         NULL,
+                                                         NULL,
+                                                         error);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gio/gio.h>
+#include <gio/gunixfdlist.h>
 
 /*
  * The system bus with penteld on it. Calls wait for their reply, each with a time limit;
@@ -71,3 +72,12 @@ GVariant *cli_bus_call_other(CliBus *self,
                              const char *reply_type,
                              int timeout_ms,
                              GError **error);
+
+/** As cli_bus_call_other(), with the descriptors that @arguments names. */
+GVariant *cli_bus_send_fds(CliBus *self,
+                           const CliBusTarget *target,
+                           GVariant *arguments,
+                           GUnixFDList *fds,
+                           const char *reply_type,
+                           int timeout_ms,
+                           GError **error);

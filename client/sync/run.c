@@ -370,8 +370,11 @@ say_counts(Run *self)
 static bool
 clear(Run *self)
 {
-    if (self->is_bringing || (self->engine != NULL && sync_engine_is_working(self->engine) &&
-                              sync_engine_get_busy_since(self->engine) != 0)) {
+    const bool is_taking =
+        self->is_bringing || (self->service != NULL && sync_service_is_taking(self->service));
+
+    if (is_taking || (self->engine != NULL && sync_engine_is_working(self->engine) &&
+                      sync_engine_get_busy_since(self->engine) != 0)) {
         return false;
     }
     g_clear_handle_id(&self->owner_id, g_bus_unown_name);

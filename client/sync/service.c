@@ -8,6 +8,7 @@
 #include "lib/time.h"
 #include "sync/authority.h"
 #include "sync/dbus.h"
+#include "sync/service_import.h"
 
 #include <string.h>
 
@@ -20,13 +21,16 @@ struct SyncService {
     SyncEngine *engine;        /* borrowed; outlives self */
     const SyncWork *work;      /* borrowed; outlives self */
     GCancellable *cancellable; /* owned; of checks under way */
+    SyncIntaker intaker;
+    bool is_taking; /* a set is being taken over */
 };
 
-typedef struct {
+typedef struct Call {
     SyncService *service;              /* borrowed; not touched once cancelled */
     GDBusMethodInvocation *invocation; /* owned */
     char *session;                     /* owned; of Retry */
-    void (*run)(SyncService *service, GDBusMethodInvocation *invocation, const char *session);
+    CliSet *set;                       /* owned; of Import */
+    void (*run)(SyncService *service, struct Call *call);
 } Call;
 
 static const char *const wait_words[] = {
@@ -107,6 +111,7 @@ build_entry(const SyncPending *pending)
 
     g_variant_builder_init(&builder, G_VARIANT_TYPE("a{sv}"));
     add_text(&builder, "session", pending->session);
+    add_text(&builder, "gateway", pending->gateway);
     add_time(&builder, "since", pending->since_us);
     add_text(&builder, "reason", wait_words[pending->wait]);
     add_text(&builder, "text", pending->reason);
@@ -141,8 +146,9 @@ fail(GDBusMethodInvocation *invocation, const char *name, const char *words)
 }
 
 static void
-run_status(SyncService *self, GDBusMethodInvocation *invocation, const char *session)
+run_status(SyncService *self, Call *call)
 {
+    GDBusMethodInvocation *invocation = call->invocation;
     g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("a{sv}"));
     g_autoptr(GError) error = NULL;
 
@@ -160,8 +166,10 @@ run_status(SyncService *self, GDBusMethodInvocation *invocation, const char *ses
 }
 
 static void
-run_retry(SyncService *self, GDBusMethodInvocation *invocation, const char *session)
+run_retry(SyncService *self, Call *call)
 {
+    GDBusMethodInvocation *invocation = call->invocation;
+    const char *session = call->session;
     g_autoptr(GError) error = NULL;
     uint64_t n = 0;
 
@@ -174,6 +182,50 @@ run_retry(SyncService *self, GDBusMethodInvocation *invocation, const char *sess
         return;
     }
     sync_dbus_sync1_complete_retry(self->skeleton, invocation, (guint)MIN(n, G_MAXUINT));
+}
+
+/* Of a set that is being taken over. */
+typedef struct {
+    SyncService *service;              /* borrowed; the process ends before it does */
+    GDBusMethodInvocation *invocation; /* owned */
+} Taking;
+
+static void
+on_taken(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    Taking *taking = user_data;
+    SyncService *self = taking->service;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(SyncIntake) intake = sync_intake_finish(result, &error);
+
+    self->is_taking = false;
+    if (intake == NULL) {
+        fail(taking->invocation, "StoreFailed", error->message);
+    } else {
+        if (intake->refusal != NULL) {
+            g_warning("%s", intake->refusal);
+        }
+        sync_dbus_sync1_complete_import(
+            self->skeleton, taking->invocation, NULL, sync_import_describe(intake));
+        if (intake->n_new > 0) {
+            sync_engine_poke(self->engine);
+        }
+    }
+    g_free(taking);
+}
+
+static void
+run_import(SyncService *self, Call *call)
+{
+    if (self->is_taking) {
+        fail(call->invocation, "Busy", "another set is being taken over");
+        return;
+    }
+    Taking *taking = g_new0(Taking, 1);
+    *taking = (Taking){ .service = self, .invocation = call->invocation };
+    self->is_taking = true;
+    sync_intake_async(
+        &self->intaker, g_steal_pointer(&call->set), self->cancellable, on_taken, taking);
 }
 
 static void
@@ -193,11 +245,12 @@ on_authorised(GObject *source, GAsyncResult *result, gpointer user_data)
     g_autoptr(GError) error = NULL;
 
     if (sync_authority_check_finish(result, &error)) {
-        call->run(call->service, call->invocation, call->session);
+        call->run(call->service, call);
     } else {
         refuse(call->invocation, error);
     }
     g_free(call->session);
+    cli_set_free(call->set);
     g_free(call);
 }
 
@@ -237,6 +290,34 @@ on_retry(SyncDbusSync1 *skeleton,
     return TRUE;
 }
 
+static gboolean
+on_import(SyncDbusSync1 *skeleton,
+          GDBusMethodInvocation *invocation,
+          GUnixFDList *fds,
+          const char *name,
+          const char *before,
+          const char *after,
+          GVariant *files,
+          SyncService *self)
+{
+    g_autoptr(GError) error = NULL;
+    CliSet *set = sync_import_set_new(name, before, after, files, fds, &error);
+    const Call call = { .service = self, .invocation = invocation, .set = set, .run = run_import };
+
+    if (set == NULL) {
+        fail(invocation, "InvalidArgument", error->message);
+        return TRUE;
+    }
+    begin_call(self, &call, "org.pentel.sync-import");
+    return TRUE;
+}
+
+bool
+sync_service_is_taking(const SyncService *self)
+{
+    return self->is_taking;
+}
+
 SyncService *
 sync_service_new(SyncEngine *engine, const SyncWork *work, GError **error)
 {
@@ -246,8 +327,12 @@ sync_service_new(SyncEngine *engine, const SyncWork *work, GError **error)
     self->engine = engine;
     self->work = work;
     self->cancellable = g_cancellable_new();
+    self->intaker = (SyncIntaker){ .state = work->state,
+                                   .own_gateway = work->setup->gateway,
+                                   .wants_raw = work->wants_raw };
     g_signal_connect(self->skeleton, "handle-status", G_CALLBACK(on_status), self);
     g_signal_connect(self->skeleton, "handle-retry", G_CALLBACK(on_retry), self);
+    g_signal_connect(self->skeleton, "handle-import", G_CALLBACK(on_import), self);
     if (!g_dbus_interface_skeleton_export(
             G_DBUS_INTERFACE_SKELETON(self->skeleton), work->bus, PATH, error)) {
         return NULL;

@@ -228,9 +228,16 @@ check_file(const Check *self, const char *name, const char *sum, GError **error)
 {
     const int fd = cli_set_find(self->files, name);
     int *copy = place_of_copy(self, name);
+    struct stat info;
 
     if (fd < 0) {
         return refuse(self, error, name, "is missing; " COPY_AGAIN);
+    }
+    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+        return refuse(self, error, name, "is no plain file; " COPY_AGAIN);
+    }
+    if ((uint64_t)info.st_size > N_LARGE_MAX) {
+        return refuse(self, error, name, "is larger than such a file can be; " COPY_AGAIN);
     }
     if (copy != NULL && (*copy = open_copy(self, error)) < 0) {
         return false;
