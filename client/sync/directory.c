@@ -9,6 +9,7 @@
 #include "sync/directory.h"
 
 #include "lib/json.h"
+#include "sync/directory_fhir.h"
 #include "sync/directory_message.h"
 #include "sync/spool.h"
 #include "sync/state_json.h"
@@ -30,7 +31,8 @@ struct SyncSink {
     char *remembered; /* owned; where the id of our directory is kept */
     const char *name; /* borrowed from the setup, as gateway */
     const char *gateway;
-    SyncSpool *spool; /* owned; NULL while closed */
+    SyncSpool *spool;        /* owned; NULL while closed */
+    SyncDirectoryFhir *fhir; /* owned; NULL when there are no such files */
     bool is_dry_run;
 };
 
@@ -53,7 +55,12 @@ create(const SyncSetup *setup, GError **error)
                          path);
         return NULL;
     }
+    SyncDirectoryFhir *fhir = NULL;
+    if (!sync_directory_fhir_new(setup->config, &fhir, error)) {
+        return NULL;
+    }
     SyncSink *self = g_new0(SyncSink, 1);
+    self->fhir = fhir;
     self->remembered = g_build_filename(setup->state_dir, OURS, NULL);
     self->name = setup->name;
     self->gateway = setup->gateway;
@@ -69,6 +76,7 @@ static void
 destroy(SyncSink *self)
 {
     g_clear_pointer(&self->spool, sync_spool_free);
+    sync_directory_fhir_free(self->fhir);
     g_free(self->path);
     g_free(self->remembered);
     g_free(self);
@@ -239,7 +247,7 @@ append_raw(SyncSink *self, const SyncDelivery *delivery, GError **error)
 }
 
 static bool
-append(SyncSink *self, const SyncDelivery *delivery, GError **error)
+append(SyncSink *self, const SyncDelivery *delivery, char **note_out, GError **error)
 {
     g_autofree char *json = sync_state_to_json(delivery->state);
     g_autoptr(GByteArray) message =
@@ -248,7 +256,9 @@ append(SyncSink *self, const SyncDelivery *delivery, GError **error)
 
     return append_raw(self, delivery, error) &&
            sync_spool_append(self->spool, "deliveries.pb", message->data, message->len, error) &&
-           sync_spool_append(self->spool, "sessions.ndjson", line->str, line->len, error);
+           sync_spool_append(self->spool, "sessions.ndjson", line->str, line->len, error) &&
+           (self->fhir == NULL ||
+            sync_directory_fhir_append(self->fhir, self->spool, delivery, note_out, error));
 }
 
 static void
@@ -262,7 +272,7 @@ deliver(SyncSink *self,
     bool is_good = true;
 
     for (guint i = 0; is_good && i < n_deliveries; i++) {
-        is_good = append(self, deliveries[i], &error);
+        is_good = append(self, deliveries[i], &outcomes[i].note, &error);
     }
     if (is_good && sync_spool_flush(self->spool, &error)) {
         return;
@@ -270,6 +280,8 @@ deliver(SyncSink *self,
     sync_spool_rewind(self->spool);
     g_clear_pointer(&self->spool, sync_spool_free);
     for (guint i = 0; i < n_deliveries; i++) {
+        /* Nothing of what it says is there. */
+        g_clear_pointer(&outcomes[i].note, g_free);
         sync_outcome_set(&outcomes[i], SYNC_RETRY, "%s", error->message);
     }
 }
@@ -314,7 +326,8 @@ settle(SyncSink *self, const SyncPosition *position, GCancellable *cancellable, 
         return true;
     }
     g_autofree char *anchor = describe_position(self, position);
-    if (sync_spool_seal(self->spool, anchor, error)) {
+    if ((self->fhir == NULL || sync_directory_fhir_finish(self->spool, error)) &&
+        sync_spool_seal(self->spool, anchor, error)) {
         return true;
     }
     g_clear_pointer(&self->spool, sync_spool_free);

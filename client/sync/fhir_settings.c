@@ -229,21 +229,31 @@ read_codes(FhirSettings *self, SyncConfig *config, GError **error)
 }
 
 static bool
-read_rest(FhirSettings *self, SyncConfig *config, GError **error)
+read_test(FhirSettings *self, SyncConfig *config, GError **error)
 {
     static const char *const words[] = { "no", "yes", NULL };
+    guint is_test = 0;
+
+    if (!sync_config_get_choice(config, FHIR_GROUP, "test_data", words, 0, &is_test, error)) {
+        return false;
+    }
+    self->is_test = is_test == 1;
+    return true;
+}
+
+static bool
+read_rest(FhirSettings *self, SyncConfig *config, GError **error)
+{
     const SyncRange timeout = { .min = 1, .max = 600, .fallback = 30 };
     const SyncRange entries = { .min = 3, .max = 500, .fallback = 30 };
     uint64_t timeout_s = 0;
     uint64_t n_entries = 0;
-    guint is_test = 0;
 
-    if (!sync_config_get_choice(config, FHIR_GROUP, "test_data", words, 0, &is_test, error) ||
+    if (!read_test(self, config, error) ||
         !sync_config_get_number(config, FHIR_GROUP, "timeout_s", &timeout, &timeout_s, error) ||
         !sync_config_get_number(config, FHIR_GROUP, "max_entries", &entries, &n_entries, error)) {
         return false;
     }
-    self->is_test = is_test == 1;
     self->timeout_s = (uint32_t)timeout_s;
     self->max_entries = (uint32_t)n_entries;
     return true;
@@ -259,6 +269,26 @@ fhir_settings_new(SyncConfig *config, GError **error)
         !read_proxy(self, config, error) || !read_ca(self, config, error) ||
         !read_auth(self, config, error) || !read_codes(self, config, error) ||
         !read_rest(self, config, error)) {
+        return NULL;
+    }
+    return g_steal_pointer(&self);
+}
+
+FhirSettings *
+fhir_settings_new_for_files(SyncConfig *config, GError **error)
+{
+    g_autoptr(FhirSettings) self = g_new0(FhirSettings, 1);
+
+    if (!read_patient(self, config, error) || !read_codes(self, config, error) ||
+        !read_test(self, config, error)) {
+        return NULL;
+    }
+    if (self->patient == FHIR_PATIENT_SEARCH) {
+        sync_config_fail(config,
+                         error,
+                         FHIR_GROUP,
+                         "patient",
+                         "search needs a server to ask; use identifier SYSTEM or literal");
         return NULL;
     }
     return g_steal_pointer(&self);

@@ -43,6 +43,9 @@ typedef struct {
 
 /** Read the group. Owns: the caller's. Errors: SYNC_ERROR_CONFIG. */
 FhirSettings *fhir_settings_new(SyncConfig *config, GError **error);
+/** Only what files need, which no server is asked for: patient (not search), code_map and
+ * test_data. Owns: the caller's. Errors: SYNC_ERROR_CONFIG. */
+FhirSettings *fhir_settings_new_for_files(SyncConfig *config, GError **error);
 void fhir_settings_free(FhirSettings *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FhirSettings, fhir_settings_free)
 

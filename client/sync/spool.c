@@ -6,10 +6,10 @@
  */
 #include "sync/spool.h"
 
-#include "lib/delimited.h"
 #include "lib/output.h"
 #include "lib/sets.h"
 #include "sync/error.h"
+#include "sync/spool_torn.h"
 
 #include <glib/gstdio.h>
 
@@ -22,9 +22,6 @@
 
 #define OPEN     ".open"
 #define DAY_FILE "day"
-
-#define WINDOW     65536
-#define HEADER_MAX 5u /* bytes of a message's length */
 
 #define DAY_LEN 10u /* 2026-11-24 */
 
@@ -84,92 +81,15 @@ sync_path(const char *path, GError **error)
     return is_good;
 }
 
-/* A piece of a file: one of any size is looked through in constant memory. */
-typedef struct {
-    int fd; /* borrowed */
-    off_t start;
-    gsize n_bytes;
-    uint8_t bytes[WINDOW];
-} Window;
-
-static bool
-move_window(Window *self, off_t start)
-{
-    const ssize_t n = pread(self->fd, self->bytes, sizeof self->bytes, start);
-
-    self->start = start;
-    self->n_bytes = n > 0 ? (gsize)n : 0;
-    return n >= 0;
-}
-
-/* Where the message at @at ends; @at when no whole one is there. */
-static bool
-skip_message(Window *window, off_t at, off_t size, off_t *end_out)
-{
-    const off_t offset = at - window->start;
-    const bool is_seen = offset >= 0 && (gsize)offset + HEADER_MAX <= window->n_bytes;
-    size_t n_header = 0;
-    uint64_t length = 0;
-
-    if (!is_seen && !move_window(window, at)) {
-        return false;
-    }
-    const gsize skipped = (gsize)(at - window->start);
-    const bool is_message = cli_delimited_read_length(window->bytes + skipped,
-                                                      window->n_bytes - skipped,
-                                                      &n_header,
-                                                      &length) == CLI_DELIMITED_MESSAGE;
-    const off_t end = at + (off_t)n_header + (off_t)length;
-    *end_out = is_message && end <= size ? end : at;
-    return true;
-}
-
-static bool
-find_whole_messages(Window *window, off_t size, off_t *whole_out)
-{
-    off_t end = 0;
-
-    if (!move_window(window, 0)) {
-        return false;
-    }
-    do {
-        *whole_out = end;
-        if (!skip_message(window, *whole_out, size, &end)) {
-            return false;
-        }
-    } while (end > *whole_out);
-    return true;
-}
-
-/* From the end backwards: only the last line can be torn. */
-static bool
-find_whole_lines(Window *window, off_t size, off_t *whole_out)
-{
-    *whole_out = 0;
-    for (off_t end = size; end > 0 && *whole_out == 0;) {
-        const off_t start = MAX(end - WINDOW, 0);
-        if (!move_window(window, start)) {
-            return false;
-        }
-        const gsize n = MIN(window->n_bytes, (gsize)(end - start));
-        const uint8_t *last = n > 0 ? memrchr(window->bytes, '\n', n) : NULL;
-        *whole_out = last != NULL ? start + (off_t)(last - window->bytes) + 1 : 0;
-        end = start;
-    }
-    return true;
-}
-
 /* A power cut leaves a torn end behind what was flushed. */
 static bool
 cut_torn_end(File *file, const char *path, GError **error)
 {
-    g_autofree Window *window = g_new0(Window, 1);
     const off_t size = lseek(file->fd, 0, SEEK_END);
-    const bool is_messages = g_str_has_suffix(file->name, ".pb");
+    const SyncSpoolForm form =
+        g_str_has_suffix(file->name, ".pb") ? SYNC_SPOOL_DELIMITED : SYNC_SPOOL_LINES;
 
-    window->fd = file->fd;
-    if (size < 0 || !(is_messages ? find_whole_messages(window, size, &file->size)
-                                  : find_whole_lines(window, size, &file->size))) {
+    if (size < 0 || !sync_spool_find_whole(file->fd, form, size, &file->size)) {
         return fail(path, error);
     }
     file->flushed = file->size;
@@ -221,7 +141,15 @@ begin_day(SyncSpool *self, GError **error)
 static bool
 is_part(const char *name)
 {
-    return g_str_has_suffix(name, ".pb") || g_str_has_suffix(name, ".ndjson");
+    return g_str_has_suffix(name, ".pb") ||
+           (g_str_has_suffix(name, ".ndjson") && !g_ascii_isupper(name[0]));
+}
+
+/* Its work is done when the set is sealed. */
+static bool
+is_work(const char *name)
+{
+    return g_str_has_prefix(name, SYNC_SPOOL_WORK);
 }
 
 /* What a kill left of sealing is made anew then, and must not be sealed beside it. */
@@ -260,6 +188,40 @@ open_files(SyncSpool *self, GError **error)
     return self->files->len == 0 || begin_day(self, error);
 }
 
+/* Name of the set that was sealed last, NULL when there is none. */
+static char *
+find_last(const SyncSpool *self)
+{
+    g_autoptr(GDir) dir = g_dir_open(self->directory, 0, NULL);
+    g_autofree char *last = NULL;
+    const char *name = NULL;
+
+    while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
+        if (cli_set_number(name) > 0 && cli_set_is_later(name, last)) {
+            g_free(last);
+            last = g_strdup(name);
+        }
+    }
+    return g_steal_pointer(&last);
+}
+
+/* Of a set that was sealed, and then there was no time. */
+static void
+remove_left_work(const SyncSpool *self)
+{
+    g_autofree char *last = find_last(self);
+    g_autofree char *path = last != NULL ? g_build_filename(self->directory, last, NULL) : NULL;
+    g_autoptr(GDir) dir = path != NULL ? g_dir_open(path, 0, NULL) : NULL;
+    const char *name = NULL;
+
+    while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
+        if (is_work(name) && is_part(name)) {
+            g_autofree char *file = g_build_filename(path, name, NULL);
+            g_unlink(file);
+        }
+    }
+}
+
 SyncSpool *
 sync_spool_open(const char *directory, uint64_t size_max, GError **error)
 {
@@ -276,6 +238,7 @@ sync_spool_open(const char *directory, uint64_t size_max, GError **error)
     if (!sync_path(directory, error) || !open_files(self, error)) {
         return NULL;
     }
+    remove_left_work(self);
     return g_steal_pointer(&self);
 }
 
@@ -293,7 +256,7 @@ sync_spool_free(SyncSpool *self)
 }
 
 static File *
-find_file(SyncSpool *self, const char *name, GError **error)
+look_up(const SyncSpool *self, const char *name)
 {
     for (guint i = 0; i < self->files->len; i++) {
         File *file = self->files->pdata[i];
@@ -301,7 +264,15 @@ find_file(SyncSpool *self, const char *name, GError **error)
             return file;
         }
     }
-    return open_file(self, name, error);
+    return NULL;
+}
+
+static File *
+find_file(SyncSpool *self, const char *name, GError **error)
+{
+    File *file = look_up(self, name);
+
+    return file != NULL ? file : open_file(self, name, error);
 }
 
 bool
@@ -353,22 +324,44 @@ sync_spool_flush(SyncSpool *self, GError **error)
 uint64_t
 sync_spool_get_size(const SyncSpool *self, const char *name)
 {
-    for (guint i = 0; i < self->files->len; i++) {
-        const File *file = self->files->pdata[i];
-        if (strcmp(file->name, name) == 0) {
-            return (uint64_t)file->size;
-        }
-    }
-    return 0;
+    const File *file = look_up(self, name);
+
+    return file != NULL ? (uint64_t)file->size : 0;
 }
 
+int
+sync_spool_get_fd(const SyncSpool *self, const char *name)
+{
+    const File *file = look_up(self, name);
+
+    return file != NULL ? file->fd : -1;
+}
+
+bool
+sync_spool_empty(SyncSpool *self, const char *name, GError **error)
+{
+    File *file = look_up(self, name);
+
+    if (file == NULL || file->size == 0) {
+        return true;
+    }
+    if (ftruncate(file->fd, 0) != 0) {
+        return fail(name, error);
+    }
+    file->size = 0;
+    file->flushed = 0;
+    return true;
+}
+
+/* Of what is to be sealed. */
 static uint64_t
 get_size(const SyncSpool *self)
 {
     uint64_t size = 0;
 
     for (guint i = 0; i < self->files->len; i++) {
-        size += (uint64_t)((const File *)self->files->pdata[i])->size;
+        const File *file = self->files->pdata[i];
+        size += is_work(file->name) ? 0 : (uint64_t)file->size;
     }
     return size;
 }
@@ -433,17 +426,11 @@ choose_name(const SyncSpool *self, char **previous_out)
 
     while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
         const guint64 n = cli_set_number(name);
-        if (n == 0) {
-            continue;
-        }
-        if (cli_set_is_later(name, *previous_out)) {
-            g_free(*previous_out);
-            *previous_out = g_strdup(name);
-        }
-        if (g_str_has_prefix(name, self->day) && n >= number) {
+        if (n >= number && g_str_has_prefix(name, self->day)) {
             number = n + 1;
         }
     }
+    *previous_out = find_last(self);
     return g_strdup_printf("%s-%03" G_GUINT64_FORMAT, self->day, number);
 }
 
@@ -484,12 +471,26 @@ write_sums(SyncSpool *self, GError **error)
     g_autoptr(GString) sums = g_string_new(NULL);
 
     for (guint i = 0; i < self->files->len; i++) {
-        if (!append_sum(self, sums, ((const File *)self->files->pdata[i])->name, error)) {
+        const char *name = ((const File *)self->files->pdata[i])->name;
+        if (!is_work(name) && !append_sum(self, sums, name, error)) {
             return false;
         }
     }
     return append_sum(self, sums, "anchor.json", error) &&
            write_whole(self, CLI_SET_SUMS, sums->str, error);
+}
+
+/* Only now: until the rename it was needed to seal again after a kill. */
+static void
+remove_work(const SyncSpool *self, const char *final)
+{
+    for (guint i = 0; i < self->files->len; i++) {
+        const File *file = self->files->pdata[i];
+        if (is_work(file->name)) {
+            g_autofree char *path = g_build_filename(final, file->name, NULL);
+            g_unlink(path);
+        }
+    }
 }
 
 bool
@@ -516,6 +517,7 @@ sync_spool_seal(SyncSpool *self, const char *anchor, GError **error)
     if (g_rename(self->path, final) != 0) {
         return fail(final, error);
     }
+    remove_work(self, final);
     g_ptr_array_set_size(self->files, 0);
     g_clear_pointer(&self->day, g_free);
     if (g_mkdir(self->path, 0750) != 0) {

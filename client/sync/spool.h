@@ -22,6 +22,10 @@ typedef enum {
     SYNC_SPOOL_LINES,         /* NAME.ndjson */
 } SyncSpoolForm;
 
+/** What the name of a file begins with that grows with the set and is not part of it in the
+ * end. */
+#define SYNC_SPOOL_WORK "."
+
 /** Open or begin the set, full at @size_max bytes. Owns: free with sync_spool_free(). */
 SyncSpool *sync_spool_open(const char *directory, uint64_t size_max, GError **error);
 void sync_spool_free(SyncSpool *self);
@@ -30,13 +34,21 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SyncSpool, sync_spool_free)
 /**
  * Append to the file @name (deliveries.pb, Procedure.ndjson), made when there is none.
  *
- * The form follows the ending: .pb or .ndjson. One part must be appended as a whole.
+ * The form follows the ending: .pb or .ndjson. One part must be appended as a whole. A name
+ * that begins with a capital is of a file made when the set is sealed: what a kill left of it
+ * is gone when the set is opened again.
  */
 bool sync_spool_append(
     SyncSpool *self, const char *name, const void *bytes, gsize n_bytes, GError **error);
 
 /** Bytes in the file @name by now. */
 uint64_t sync_spool_get_size(const SyncSpool *self, const char *name);
+
+/** The file @name to read from; -1 when there is none. Owns: borrowed. */
+int sync_spool_get_fd(const SyncSpool *self, const char *name);
+
+/** Take everything out of the file @name; nothing when there is none. */
+bool sync_spool_empty(SyncSpool *self, const char *name, GError **error);
 
 /** Take back what was appended since the last flush. */
 void sync_spool_rewind(SyncSpool *self);

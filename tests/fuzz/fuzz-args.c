@@ -34,6 +34,7 @@ DEFINE_VERB(ctl_backup)
 DEFINE_VERB(ctl_hold)
 DEFINE_VERB(ctl_erase)
 DEFINE_VERB(ctl_sync)
+DEFINE_VERB(ctl_import)
 DEFINE_VERB(ctl_doctor)
 
 static void
