@@ -17,6 +17,8 @@
 /* How often a sink may settle though nothing was delivered. */
 #define SETTLE_US ((int64_t)600 * G_USEC_PER_SEC)
 
+#define BATCH_BYTES_MAX ((uint64_t)16 << 20)
+
 struct SyncEngine {
     SyncEngineConfig config;   /* what it points at is borrowed */
     GCancellable *cancellable; /* owned; of the whole engine */
@@ -362,6 +364,20 @@ is_carried_only(const SyncEngine *self)
     return self->config.is_carried_only || self->scan_error != NULL;
 }
 
+/* What was carried may be large, and is held in memory a few times over. */
+static void
+leave_out_much(GPtrArray *due)
+{
+    uint64_t n_bytes = 0;
+
+    for (guint i = 0; i < due->len; i++) {
+        n_bytes += ((const SyncPending *)due->pdata[i])->n_bytes;
+        if (i > 0 && n_bytes > BATCH_BYTES_MAX) {
+            g_ptr_array_set_size(due, (gint)i);
+        }
+    }
+}
+
 static void
 deliver_due(SyncEngine *self)
 {
@@ -380,6 +396,7 @@ deliver_due(SyncEngine *self)
         settle(self);
         return;
     }
+    leave_out_much(due);
     self->busy_since_us = g_get_monotonic_time();
     sync_batch_run_async(&self->config.work, due, self->cancellable, on_delivered, self);
 }

@@ -231,6 +231,7 @@ read_pending(SyncRow *stmt)
     self->attempts = (uint32_t)sync_row_get_int(stmt, 10);
     self->gateway = sync_row_dup_text(stmt, 11);
     self->store_id = sync_row_dup_text(stmt, 12);
+    self->n_bytes = (uint64_t)sync_row_get_int(stmt, 13);
     return self;
 }
 
@@ -250,8 +251,10 @@ read_all_pending(SyncState *self, SyncRow *stmt, GError **error)
 #define PENDING                                                                                    \
     "select s.session, s.seq, s.wall_us, s.fold_wall_us, s.may_be_erased, n.note, p.since_us,"     \
     " p.wait, p.reason, p.next_us, p.attempts, p.gateway, iif(p.gateway = '',"                     \
-    " (select store_id from cursor), s.store_id)"                                                  \
-    " from pending p join session s using(session, gateway) left join note n using(session) "
+    " (select store_id from cursor), s.store_id),"                                                 \
+    " ifnull(length(cast(c.state as blob)), 0) + ifnull(length(c.records), 0)"                     \
+    " from pending p join session s using(session, gateway) left join note n using(session)"       \
+    " left join carried c using(session, gateway) "
 
 GPtrArray *
 sync_state_list_due(

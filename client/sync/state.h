@@ -45,6 +45,7 @@ typedef struct {
     uint32_t attempts; /* in vain since it last changed */
     char *reason;      /* owned; may be NULL */
     char *note;        /* owned; the sink's, may be NULL */
+    uint64_t n_bytes;  /* of what was carried of it */
 } SyncPending;
 
 /* What `pentelctl sync` shows. */
