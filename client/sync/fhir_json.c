@@ -16,8 +16,20 @@
 /* A Bundle in a Bundle with contained resources stays under 30. */
 #define DEPTH_MAX 64
 
-/* The parser would take texts in ' and comments, in which a bracket or a " counts otherwise
- * than here: JSON has neither. */
+/* Outside of texts. The parser would take texts in ' and comments, in which a bracket or a "
+ * counts otherwise than here: JSON has neither. */
+static bool
+is_stray(char c)
+{
+    return c == '\'' || c == '/' || c == '#';
+}
+
+static int
+nesting_of(char c)
+{
+    return (c == '{' || c == '[') - (c == '}' || c == ']');
+}
+
 static bool
 is_shallow(const char *text, gsize n_bytes)
 {
@@ -31,13 +43,12 @@ is_shallow(const char *text, gsize n_bytes)
             i += c == '\\' ? 1u : 0u;
         } else if (c == '"') {
             in_text = true;
-        } else if (c == '{' || c == '[') {
-            depth++;
-        } else if (c == '}' || c == ']') {
-            depth--;
+        } else if (is_stray(c)) {
+            return false;
+        } else {
+            depth += nesting_of(c);
         }
-        const bool is_json = in_text || (c != '\'' && c != '/' && c != '#');
-        if (depth > DEPTH_MAX || !is_json) {
+        if (depth > DEPTH_MAX) {
             return false;
         }
     }

@@ -410,9 +410,8 @@ sync_run(const SyncOptions *options, SyncInstance *instance, GError **error)
                  .is_once = options->is_once,
                  .progress = { .term = cli_term_probe(STDERR_FILENO) } };
 
-    if (!start(&self, options, instance, error)) {
-        self.code = sync_exit_of(*error);
-    } else if (options->import_dir != NULL && !begin_bringing(&self, options, error)) {
+    if (!start(&self, options, instance, error) ||
+        (options->import_dir != NULL && !begin_bringing(&self, options, error))) {
         self.code = sync_exit_of(*error);
     } else {
         sd_notify(0, "READY=1");
