@@ -55,6 +55,7 @@ sync_set_free(SyncSet *self)
     g_free(self->name);
     g_free(self->sums);
     g_free(self->gateway);
+    g_free(self->sink);
     g_free(self->store_id);
     g_free(self->before);
     g_free(self->before_sums);
@@ -290,6 +291,7 @@ read_anchor(Check *self, GError **error)
         return refuse(self, error, ANCHOR, "is damaged or of another program; " COPY_AGAIN);
     }
     self->set->gateway = dup_text(anchor, "gateway");
+    self->set->sink = dup_text(anchor, "sink");
     self->set->store_id = dup_text(anchor, "store_id");
     self->set->before = dup_text(anchor, "previous");
     self->set->before_sums = dup_text(anchor, "previous_sums_sha256");
@@ -314,7 +316,7 @@ read_before(Check *self)
 }
 
 /* What the anchor of the set after says that this one's sums are; NULL when there is no such
- * word, or that anchor is not sound itself. */
+ * word, or that anchor is not sound itself or is another sink's. */
 static char *
 dup_testimony(const Check *self)
 {
@@ -334,7 +336,12 @@ dup_testimony(const Check *self)
     g_autofree char *sum = g_compute_checksum_for_data(G_CHECKSUM_SHA256, (guint8 *)text, n_bytes);
     g_autofree char *line = g_strdup_printf("%s  " ANCHOR "\n", sum);
     const bool is_sound = strstr(sums, line) != NULL;
-    const bool is_ours = g_strcmp0(fhir_json_find_text(anchor, "previous"), files->name) == 0;
+    g_autofree char *before = dup_text(anchor, "previous");
+    g_autofree char *gateway = dup_text(anchor, "gateway");
+    g_autofree char *sink = dup_text(anchor, "sink");
+    const bool is_ours = strcmp(before, files->name) == 0 &&
+                         strcmp(gateway, self->set->gateway) == 0 &&
+                         strcmp(sink, self->set->sink) == 0;
     return is_sound && is_ours ? dup_text(anchor, "previous_sums_sha256") : NULL;
 }
 

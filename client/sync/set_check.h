@@ -11,6 +11,7 @@ typedef struct {
     char *name;        /* owned */
     char *sums;        /* owned; SHA-256 of its SHA256SUMS */
     char *gateway;     /* owned; who sealed it, "" when it does not say */
+    char *sink;        /* owned; name of the sink there */
     char *store_id;    /* owned; of whose journal */
     char *before;      /* owned; name of the set before it, "" for the first */
     char *before_sums; /* owned; what the anchor says of that one's SHA256SUMS */

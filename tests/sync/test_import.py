@@ -291,8 +291,18 @@ def foreign(bench):
     names = [d.name for d in sets.of(path)]
     mixed = sets.copy(path, bench.directory / "mixed")
     sets.copy(other_path / names[1], mixed / names[1])
-    importer(bench)
+    out = importer(bench)
     done = bring(bench, mixed, code=REFUSED)
+    check(f"{names[1]}/anchor.json does not follow" in done.stderr and done.stderr.count("\n") == 1, done.stderr)
+    found = files.read(out)
+    same("of the sound two", [sorted(ids), "n1"], [sorted(found), found[ids[0]]["note"]])
+    # Two of one sink, as from before and after its medium was replaced.
+    mixed = sets.copy(path, bench.directory / "mixed2")
+    anchor = mixed / names[1] / "anchor.json"
+    anchor.write_text(anchor.read_text().replace('"previous_sums_sha256":"', '"previous_sums_sha256":"00'))
+    sets.reseal(mixed / names[1])
+    importer(bench, "out3")
+    done = bring(bench, mixed, "out3", code=REFUSED)
     check("two directories" in done.stderr and done.stderr.count("\n") == 2, done.stderr)
     gap = sets.copy(path, bench.directory / "gap")
     shutil.rmtree(gap / names[1])
