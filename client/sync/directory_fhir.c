@@ -16,8 +16,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A resource a line, "TYPE/ID JSON", in the order of the deliveries. */
+/* A resource a line, "TYPE/ID SESSION JSON", in the order of the deliveries. */
 #define WORK SYNC_SPOOL_WORK "resources.ndjson"
+
+#define N_UUID ((gsize)36)
 
 #define NOTE_ZONE   "zone "
 #define NOTE_MERIT  "merit "
@@ -134,7 +136,8 @@ put(const Putting *self, const FhirResource *resource)
 {
     g_autofree char *json = fhir_json_print(resource->json);
 
-    g_string_append_printf(self->lines, "%s/%s %s\n", resource->type, resource->id, json);
+    g_string_append_printf(
+        self->lines, "%s/%s %s %s\n", resource->type, resource->id, self->delivery->session, json);
 }
 
 /* Observations of before that are not among @zones. */
@@ -264,8 +267,9 @@ sync_directory_fhir_append(const SyncDirectoryFhir *self,
 
 /* Where the last state of a resource stands in the work file. */
 typedef struct {
-    char *name; /* owned; TYPE/ID */
-    off_t at;   /* of its JSON */
+    char *name;    /* owned; TYPE/ID */
+    char *session; /* owned; UUID */
+    off_t at;      /* of its JSON */
     gsize n_bytes;
 } Place;
 
@@ -275,6 +279,7 @@ place_free(gpointer data)
     Place *self = data;
 
     g_free(self->name);
+    g_free(self->session);
     g_free(self);
 }
 
@@ -291,14 +296,17 @@ static void
 note_place(GHashTable *places, const char *line, gsize n_bytes, off_t at)
 {
     const char *blank = memchr(line, ' ', n_bytes);
+    const gsize n_name = blank != NULL ? (gsize)(blank - line) : n_bytes;
+    const gsize n_head = n_name + 1 + N_UUID + 1;
 
-    if (blank == NULL) {
+    if (n_head >= n_bytes) {
         return;
     }
     Place *place = g_new0(Place, 1);
-    place->name = g_strndup(line, (gsize)(blank - line));
-    place->at = at + (blank - line) + 1;
-    place->n_bytes = n_bytes - (gsize)(blank - line) - 1;
+    place->name = g_strndup(line, n_name);
+    place->session = g_strndup(blank + 1, N_UUID);
+    place->at = at + (off_t)n_head;
+    place->n_bytes = n_bytes - n_head;
     g_hash_table_replace(places, place->name, place);
 }
 
@@ -345,6 +353,18 @@ copy_resource(SyncSpool *spool, int fd, const Place *place, GError **error)
     return sync_spool_append(spool, file, bytes, place->n_bytes, error);
 }
 
+/* Every delivery puts the Procedure, then all Observations: one from before it is of a delivery
+ * whose note was lost with a kill, so that nobody withdrew it. */
+static bool
+is_stale(GHashTable *places, const Place *place)
+{
+    g_autofree char *name = g_strconcat("Procedure/", place->session, NULL);
+    const Place *procedure = g_hash_table_lookup(places, name);
+
+    return g_str_has_prefix(place->name, "Observation/") && procedure != NULL &&
+           place->at < procedure->at;
+}
+
 /* As they stand in the file. Owns: the caller's, of borrowed ones. */
 static GPtrArray *
 list_places(GHashTable *places)
@@ -355,7 +375,9 @@ list_places(GHashTable *places)
 
     g_hash_table_iter_init(&iter, places);
     while (g_hash_table_iter_next(&iter, NULL, &place)) {
-        g_ptr_array_add(order, place);
+        if (!is_stale(places, place)) {
+            g_ptr_array_add(order, place);
+        }
     }
     g_ptr_array_sort(order, compare_places);
     return order;

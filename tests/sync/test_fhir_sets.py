@@ -231,8 +231,10 @@ def killed(rig, server, penteld):
     wanted = lines_of(second)
     for name in ("SHA256SUMS", "anchor.json"):
         (second / name).unlink()
-    lines = [f"{r['resourceType']}/{r['id']} {json.dumps(r)}\n" for rs in wanted.values() for r in rs]
-    (second / ".resources.ndjson").write_text("".join(lines) + "Procedure/half")
+    lines = [f"{r['resourceType']}/{r['id']} {id} {json.dumps(r)}\n" for rs in wanted.values() for r in rs]
+    # A zone of a delivery that was not remembered any more.
+    stale = f"Observation/{fhir_rig.new_id()} {id} {json.dumps(wanted['Observation'][-1])}\n"
+    (second / ".resources.ndjson").write_text(stale + "".join(lines) + "Procedure/half")
     (second / "Procedure.ndjson").write_text("{}\n")
     (second / "day").write_text(second.name[:10])
     work.rmdir()
