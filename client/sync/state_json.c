@@ -17,7 +17,9 @@
 
 static const struct {
     const char *key;
-    const char *type; /* ? for a number that is not negative, # for that or a dictionary */
+    /* That of the bus; ? for a whole number that is not negative, d also for one with decimals,
+     * # for a whole one or a dictionary. */
+    const char *type;
 } known[] = {
     { "id", "s" },
     { "pen", "s" },
@@ -62,6 +64,12 @@ static const struct {
     { "faults", "aa{sv}" },
     { "zones", "as" },
     { "missing", "a(uus)" },
+    { "rate_hz", "d" },
+    { "punctures_estimate", "?" },
+    { "marked", "?" },
+    { "marked_at", "s" },
+    { "hold", "s" },
+    { "continues", "?" },
 };
 
 char *
@@ -186,7 +194,10 @@ read_array(JsonArray *array, const char *key, const char *known_type, GError **e
 static bool
 fits(GVariant *value, const char *type)
 {
-    if (type[0] == '?' || type[0] == '#') {
+    if (type[0] == 'd' && g_variant_is_of_type(value, G_VARIANT_TYPE_DOUBLE)) {
+        return g_variant_get_double(value) >= 0;
+    }
+    if (type[0] == '?' || type[0] == '#' || type[0] == 'd') {
         return g_variant_is_of_type(value, G_VARIANT_TYPE_UINT64) ||
                (type[0] == '#' && g_variant_is_of_type(value, G_VARIANT_TYPE_VARDICT));
     }

@@ -354,6 +354,8 @@ def hostile(bench):
         "of another kind": [sets.delivery(id(), state=dict(GOOD, passes=5)),
                             sets.delivery(id(), state=dict(GOOD, patient=5)),
                             sets.delivery(id(), state=dict(GOOD, pen={"a": 1})),
+                            sets.delivery(id(), state=dict(GOOD, passes=[{"rate_hz": "x"}])),
+                            sets.delivery(id(), state=dict(GOOD, passes=[{"rate_hz": -0.5}])),
                             sets.delivery(id(), state=dict(GOOD, pass_count=-1)),
                             sets.delivery(id(), state=dict(GOOD, elapsed_ms=1.5))],
         "another kind": [sets.delivery(id(), state=dict(GOOD, passes=[1, 2])),

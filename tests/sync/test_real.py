@@ -28,6 +28,29 @@ def last(path, id):
         return None
 
 
+def records_of(path):
+    return sorted(m for directory in files.sets(path) if (directory / "records.pb").exists()
+                  for m in files.messages((directory / "records.pb").read_bytes()))
+
+
+def carry(rig, path):
+    """What the real penteld told is the same behind another machine."""
+    target = rig.directory / "carried"
+    target.mkdir()
+    (rig.directory / "desk.conf").write_text(
+        f"[sink]\nkind=directory\nraw=yes\ngateway=desk\n[directory]\npath={target}\n")
+    env = dict(rig.env, DBUS_SYSTEM_BUS_ADDRESS="unix:path=/nonexistent")
+    done = subprocess.run([str(SYNC), "--once", f"--import={path}", f"--config={rig.directory}/desk.conf",
+                           f"--state-dir={rig.directory}/desk", "desk"], env=env, capture_output=True,
+                          text=True, timeout=60)
+    if done.returncode != 0 or done.stderr:
+        raise harness.Failure(f"--import: {done.returncode}: {done.stdout} {done.stderr}")
+    if files.read(target) != files.read(path):
+        raise harness.Failure(f"carried: {files.read(target)}, not {files.read(path)}")
+    if not set(records_of(target)) <= set(records_of(path)) or not records_of(target):
+        raise harness.Failure("carried: other records")
+
+
 def run():
     with harness.Rig("real") as rig:
         rig.start_sim("--pens=1", "--pairing=-1", "--wait-for-bond", "--speed=20", "--sessions=2")
@@ -72,6 +95,7 @@ def run():
                 raise harness.Failure(f"differs: {state} {shown}")
             if state["receipt"]["sha256"] != shown["receipt"]["sha256"]:
                 raise harness.Failure("another receipt")
+        carry(rig, path)
         print(f"ok: {len(sessions)} sessions, {took:.1f} s for both words and both files")
     return 0
 
