@@ -10,6 +10,7 @@
 #include "sync/fhir_json.h"
 
 #include <json-glib/json-glib.h>
+#include <math.h>
 #include <string.h>
 
 /* A session of a day has some ten thousand passes of twenty values. */
@@ -115,7 +116,8 @@ read_scalar(JsonNode *node, const char *key, GError **error)
         const gint64 value = json_node_get_int(node);
         return value >= 0 ? g_variant_new_uint64((guint64)value) : g_variant_new_int64(value);
     }
-    return g_variant_new_double(json_node_get_double(node));
+    const double value = json_node_get_double(node);
+    return isfinite(value) ? g_variant_new_double(value) : refuse(error, key, "is no number");
 }
 
 /* Of "missing": first, last, cause. */

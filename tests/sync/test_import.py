@@ -366,6 +366,8 @@ def hostile(bench):
         "no delivery": [b"\xff" * 50, field_bomb()],
         "not where": [sets.delivery(id(), state=GOOD, records_at=2**63, records_bytes=2**63),
                       sets.delivery(id(), state=GOOD, records_at=1, records_bytes=2**40)],
+        "no number": [sets.delivery(id(), state='{"passes":[{"rate_hz":1e999}]}'),
+                      sets.delivery(id(), state='{"unknown":-1e999}')],
         "not whole": [sets.delivery(id(), state=GOOD, records_at=0, records_bytes=5)],
     }
     messages = [m for group in bad.values() for m in group]
