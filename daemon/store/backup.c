@@ -19,7 +19,6 @@
 
 #define CHUNK_BYTES   65536u
 #define TRIES         3
-#define MANIFEST      "manifest"
 #define TRAILER_BYTES (2u * PD_TAR_BLOCK)
 
 struct PdBackup {
@@ -160,7 +159,7 @@ pd_backup_begin(const char *state, const char *index, const char *raw, GError **
     self->fd = -1;
     self->directory = g_build_filename(state, "backup.tmp", NULL);
     self->names = g_ptr_array_new_with_free_func(g_free);
-    self->manifest = g_string_new("pentel-backup 1\n");
+    self->manifest = g_string_new(PD_BACKUP_MANIFEST_BEGIN);
     for (int i = 0; i < TRIES && n_gone > 0; i++) {
         if (!take_once(self, index, raw, &n_gone, error)) {
             return NULL;
@@ -230,7 +229,8 @@ append_manifest(PdBackup *self, GByteArray *out)
     static const uint8_t zeros[TRAILER_BYTES];
     uint8_t header[PD_TAR_BLOCK];
 
-    pd_tar_header(MANIFEST, self->manifest->len, g_get_real_time() / G_USEC_PER_SEC, header);
+    pd_tar_header(
+        PD_BACKUP_MANIFEST, self->manifest->len, g_get_real_time() / G_USEC_PER_SEC, header);
     g_byte_array_append(out, header, sizeof header);
     g_byte_array_append(out, (const uint8_t *)self->manifest->str, (guint)self->manifest->len);
     g_byte_array_append(out, zeros, (guint)pd_tar_padding(self->manifest->len));

@@ -5,6 +5,10 @@
 #include "store/home.h"
 #include "store/store.h"
 
+/* The last member: the hash of each of the others, after a line that names the format. */
+#define PD_BACKUP_MANIFEST       "manifest"
+#define PD_BACKUP_MANIFEST_BEGIN "pentel-backup 1\n"
+
 /**
  * Take a consistent copy of index.db and hold on to every segment it names, below
  * <state>/backup.tmp. Worker thread; one at a time.

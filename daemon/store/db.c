@@ -198,6 +198,23 @@ pd_db_get_int(PdDb *self, int64_t fallback, int64_t *out, GError **error, const 
     return true;
 }
 
+bool
+pd_db_check_pages(PdDb *self, GError **error)
+{
+    g_autoptr(PdStmt) stmt = pd_db_query(self, error, "pragma quick_check(1)", "");
+    const int got = stmt == NULL ? -1 : pd_db_step(self, stmt, error);
+
+    if (got <= 0) {
+        return false;
+    }
+    const char *answer = (const char *)sqlite3_column_text(stmt, 0);
+    if (g_strcmp0(answer, "ok") != 0) {
+        g_set_error(error, PD_ERROR, PD_ERROR_STORE, "index.db: %s", answer);
+        return false;
+    }
+    return true;
+}
+
 /* SQLite goes on without a word where a file system has no shared memory. */
 static bool
 has_wal(PdDb *self, GError **error)

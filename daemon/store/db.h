@@ -65,6 +65,9 @@ bool pd_db_run(PdDb *self, GError **error, const char *sql, const char *types, .
 /** First column of the first row as an integer; @fallback when there is no row or null. */
 bool pd_db_get_int(PdDb *self, int64_t fallback, int64_t *out, GError **error, const char *sql);
 
+/** Read every page. Errors: PD_ERROR_STORE, with what SQLite says is wrong with them. */
+bool pd_db_check_pages(PdDb *self, GError **error);
+
 /** Text column, "" for null: a damaged file has nulls where there should be none. Owns: borrowed
  * until the next step. */
 const char *pd_stmt_get_text(PdStmt *stmt, int column);

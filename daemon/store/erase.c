@@ -16,8 +16,7 @@
 
 #include <string.h>
 
-#define REASON_MAX_BYTES 1024u
-#define ID_MIN           8u /* digits; what cannot be undone is named exactly */
+#define ID_MIN 8u /* digits; what cannot be undone is named exactly */
 
 typedef struct {
     int64_t opened_seq;
@@ -463,7 +462,7 @@ check_erase(const Erase *erase, GError **error)
 
     if ((erase->session == NULL) == (erase->patient == NULL)) {
         wrong = "name either a session or a patient";
-    } else if (erase->reason[0] == '\0' || strlen(erase->reason) > REASON_MAX_BYTES ||
+    } else if (erase->reason[0] == '\0' || strlen(erase->reason) > PD_REASON_MAX_BYTES ||
                !g_utf8_validate(erase->reason, -1, NULL)) {
         wrong = "give a reason of at most 1024 bytes";
     } else if (erase->patient != NULL && erase->patient[0] == '\0') {

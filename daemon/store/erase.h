@@ -4,6 +4,8 @@
 
 #include "store/queue.h"
 
+#define PD_REASON_MAX_BYTES 1024u /* of an erasure, of a hold */
+
 /*
  * Content is removed where it lies: rows, journal entries (their place in the chain stays),
  * sealed blocks by writing their segment anew without them. A key for each block that is

@@ -9,8 +9,6 @@
 
 #include <string.h>
 
-#define REASON_MAX_BYTES 1024u
-
 typedef struct {
     char *id;
     char *reason;
@@ -44,13 +42,13 @@ run_hold(gpointer data, PdLedger *ledger, GError **error)
     uint64_t opened_seq = 0;
     char uuid[37];
 
-    if ((!job->release && job->reason[0] == '\0') || strlen(job->reason) > REASON_MAX_BYTES ||
+    if ((!job->release && job->reason[0] == '\0') || strlen(job->reason) > PD_REASON_MAX_BYTES ||
         !g_utf8_validate(job->reason, -1, NULL)) {
         g_set_error(error,
                     PD_ERROR,
                     PD_ERROR_INVALID_ARGUMENT,
                     "give a reason of at most %u bytes",
-                    REASON_MAX_BYTES);
+                    PD_REASON_MAX_BYTES);
         return false;
     }
     return pd_find_session(ledger->db, job->id, uuid, &opened_seq, error) &&

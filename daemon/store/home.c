@@ -10,6 +10,7 @@
 #include "store/schema.h"
 #include "store/witness.h"
 #include "util/error.h"
+#include "util/files.h"
 
 #include <glib/gstdio.h>
 
@@ -49,31 +50,6 @@ take_lock(PdHome *self, GError **error)
     return true;
 }
 
-/* Some file systems cannot and need not sync a directory. */
-static bool
-sync_fd(int fd)
-{
-    int done = -1;
-
-    do {
-        done = fsync(fd);
-    } while (done != 0 && errno == EINTR);
-    return done == 0 || errno == EINVAL || errno == ENOTSUP || errno == EROFS;
-}
-
-static bool
-sync_directory(const char *path, GError **error)
-{
-    const int fd = g_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (fd < 0) {
-        return fail(error, path);
-    }
-    const bool ok = sync_fd(fd) || fail(error, path);
-    close(fd);
-    return ok;
-}
-
 static bool
 make_directories(PdHome *self, GError **error)
 {
@@ -108,7 +84,7 @@ pd_home_enter(PdHome *self, const char *state, GError **error)
         return false;
     }
     drop_copy(self);
-    return sync_directory(self->store, error) && sync_directory(self->state, error);
+    return pd_sync_directory(self->store, error) && pd_sync_directory(self->state, error);
 }
 
 void
@@ -145,8 +121,8 @@ move_aside(PdHome *self, GError **error)
         return fail(error, path);
     }
     self->moved_to = g_steal_pointer(&path);
-    return sync_directory(self->state, error) && make_directories(self, error) &&
-           sync_directory(self->state, error) && sync_directory(self->store, error);
+    return pd_sync_directory(self->state, error) && make_directories(self, error) &&
+           pd_sync_directory(self->state, error) && pd_sync_directory(self->store, error);
 }
 
 static char *
@@ -164,23 +140,6 @@ pd_home_suspect(PdHome *self)
     if (fd >= 0) {
         close(fd);
     }
-}
-
-static bool
-check_pages(PdDb *db, GError **error)
-{
-    g_autoptr(PdStmt) stmt = pd_db_query(db, error, "pragma quick_check(1)", "");
-    const int got = stmt == NULL ? -1 : pd_db_step(db, stmt, error);
-
-    if (got <= 0) {
-        return false;
-    }
-    const char *answer = (const char *)sqlite3_column_text(stmt, 0);
-    if (g_strcmp0(answer, "ok") != 0) {
-        g_set_error(error, PD_ERROR, PD_ERROR_STORE, "index.db: %s", answer);
-        return false;
-    }
-    return true;
 }
 
 static bool
@@ -219,10 +178,10 @@ try_open(PdHome *self, bool *damaged_out, GError **error)
     g_autoptr(PdDb) db = pd_db_open(self->index, PD_DB_WRITER, &code, &local);
     if (db != NULL && pd_schema_ensure(db, &local) &&
         pd_db_script(db, "select 1 from meta, journal, session, raw limit 1", &local) &&
-        (!is_suspect || check_pages(db, &local))) {
+        (!is_suspect || pd_db_check_pages(db, &local))) {
         g_unlink(suspect);
         /* By now the WAL is there. SQLite syncs its name as well, but hears no error of it. */
-        return sync_directory(self->store, error) ? g_steal_pointer(&db) : NULL;
+        return pd_sync_directory(self->store, error) ? g_steal_pointer(&db) : NULL;
     }
     code = db != NULL ? pd_db_last_code(db) : code;
     *damaged_out = g_error_matches(local, PD_ERROR, PD_ERROR_STORE) && is_damage(code);

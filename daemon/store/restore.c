@@ -12,6 +12,7 @@
 #include "store/schema.h"
 #include "store/witness.h"
 #include "util/error.h"
+#include "util/files.h"
 
 #include <glib/gstdio.h>
 
@@ -49,20 +50,16 @@ begin(Restore *self, GError **error)
 }
 
 static bool
-check_whole(PdDb *db, GError **error)
+check_pages(PdDb *db, GError **error)
 {
-    g_autoptr(PdStmt) stmt = pd_db_query(db, error, "pragma quick_check(1)", "");
-    const int got = stmt == NULL ? -1 : pd_db_step(db, stmt, error);
+    g_autoptr(GError) local = NULL;
 
-    if (got > 0 && g_strcmp0((const char *)sqlite3_column_text(stmt, 0), "ok") != 0) {
-        g_set_error(error,
-                    PD_ERROR,
-                    PD_ERROR_INVALID_ARGUMENT,
-                    "the backup's index.db is damaged: %s",
-                    (const char *)sqlite3_column_text(stmt, 0));
-        return false;
+    if (pd_db_check_pages(db, &local)) {
+        return true;
     }
-    return got > 0;
+    g_set_error(
+        error, PD_ERROR, PD_ERROR_INVALID_ARGUMENT, "the backup is damaged: %s", local->message);
+    return false;
 }
 
 /* Another store from here on; the ids and heads of both that were are kept for sinks. */
@@ -133,7 +130,7 @@ prepare(Restore *self, const char *path, const char *tombstones, GError **error)
         return false;
     }
     PdDb *db = pd_db_open(index, PD_DB_WRITER, NULL, error);
-    const bool ok = db != NULL && pd_schema_ensure(db, error) && check_whole(db, error) &&
+    const bool ok = db != NULL && pd_schema_ensure(db, error) && check_pages(db, error) &&
                     pd_witness_attach(db, error) && renew_identity(self, db, &id, error) &&
                     bury(self, db, id, tombstones, error);
     if (db != NULL) {
@@ -149,11 +146,7 @@ exchange(Restore *self, GError **error)
     if (renameat2(AT_FDCWD, self->home.store, AT_FDCWD, self->directory, RENAME_EXCHANGE) != 0) {
         return fail(error, "put the backup into the store's place");
     }
-    const int fd = g_open(self->home.state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        (void)fsync(fd);
-        close(fd);
-    }
+    (void)pd_sync_directory(self->home.state, NULL);
     return true;
 }
 

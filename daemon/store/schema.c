@@ -10,6 +10,7 @@
 #include "store/chain.h"
 #include "store/witness.h"
 #include "util/error.h"
+#include "util/files.h"
 
 #include <glib/gstdio.h>
 
@@ -120,21 +121,6 @@ pd_schema_read_version(const char *path, int64_t *version_out, GError **error)
 }
 
 static bool
-sync_path(const char *path, int flags, GError **error)
-{
-    const int fd = g_open(path, O_RDONLY | O_CLOEXEC | flags);
-    const bool ok = fd >= 0 && fsync(fd) == 0;
-
-    if (!ok) {
-        g_set_error(error, PD_ERROR, PD_ERROR_STORE, "%s: %s", path, g_strerror(errno));
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    return ok;
-}
-
-static bool
 copy_into(const char *path, const char *copy_path, GError **error)
 {
     g_autofree char *wal_path = g_strconcat(path, "-wal", NULL);
@@ -207,7 +193,7 @@ pd_schema_migrate(const char *path, const PdMigration *steps, int64_t target, GE
     g_unlink(copy_path);
     g_autofree char *old_path = g_strdup_printf("%s.v%" G_GINT64_FORMAT, path, version);
     if (!copy_into(path, copy_path, error) || !run_steps(copy_path, steps, target, error) ||
-        !sync_path(copy_path, 0, error)) {
+        !pd_sync_file(copy_path, error)) {
         return false;
     }
     g_unlink(old_path);
@@ -215,7 +201,7 @@ pd_schema_migrate(const char *path, const PdMigration *steps, int64_t target, GE
         g_set_error(error, PD_ERROR, PD_ERROR_STORE, "%s: %s", old_path, g_strerror(errno));
         return false;
     }
-    return rename_to(copy_path, path, error) && sync_path(directory, O_DIRECTORY, error);
+    return rename_to(copy_path, path, error) && pd_sync_directory(directory, error);
 }
 
 bool

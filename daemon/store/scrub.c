@@ -7,11 +7,9 @@
 #include "store/erase.h"
 #include "store/schema.h"
 #include "util/error.h"
+#include "util/files.h"
 
 #include <glib/gstdio.h>
-
-#include <fcntl.h>
-#include <unistd.h>
 
 #define DAY_US         INT64_C(86400000000)
 #define RETIRE_LOOK_US INT64_C(3600000000)
@@ -27,11 +25,7 @@ delete_replaced(PdLedger *ledger)
         (void)g_unlink(g_ptr_array_index(ledger->replaced, i));
     }
     g_ptr_array_set_size(ledger->replaced, 0);
-    const int fd = g_open(ledger->raw_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        (void)fsync(fd);
-        close(fd);
-    }
+    (void)pd_sync_directory(ledger->raw_directory, NULL);
 }
 
 /* Free pages may hold what was deleted before, when that was not overwritten: rows that went

@@ -12,6 +12,7 @@
 
 #include "core/wire.h"
 #include "util/error.h"
+#include "util/files.h"
 
 #include <glib/gstdio.h>
 
@@ -51,22 +52,12 @@ fail(GError **error, const char *what)
 }
 
 static bool
-write_all(PdSegmentWriter *self, const void *data, size_t n_data, GError **error)
+put_bytes(PdSegmentWriter *self, const void *data, size_t n_data, GError **error)
 {
-    const uint8_t *bytes = data;
-
-    while (n_data > 0) {
-        const ssize_t n = write(self->fd, bytes, n_data);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return fail(error, self->temp_path);
-        }
-        bytes += n;
-        n_data -= (size_t)n;
-        self->offset += (uint64_t)n;
+    if (!pd_write_all(self->fd, data, n_data)) {
+        return fail(error, self->temp_path);
     }
+    self->offset += (uint64_t)n_data;
     return true;
 }
 
@@ -124,7 +115,7 @@ pd_segment_begin(const char *raw_directory, int64_t wall_us, GError **error)
         free_writer(self);
         return NULL;
     }
-    if (!write_all(self, MAGIC, strlen(MAGIC), error)) {
+    if (!put_bytes(self, MAGIC, strlen(MAGIC), error)) {
         pd_segment_abandon(self);
         return NULL;
     }
@@ -228,7 +219,7 @@ add_frame(PdSegmentWriter *self,
     g_free(place->segment);
     place->segment = g_strdup(self->name);
     append_index(self, place);
-    return write_all(self, bytes, n_bytes, error);
+    return put_bytes(self, bytes, n_bytes, error);
 }
 
 bool
@@ -291,24 +282,9 @@ write_footer(PdSegmentWriter *self, GError **error)
 
     pen_wire_put(footer, 4, self->n_blocks);
     pen_wire_put(footer + 4, 8, index_offset);
-    return write_all(self, self->index->data, self->index->len, error) &&
-           write_all(self, footer, sizeof footer, error) &&
-           write_all(self, MAGIC_END, strlen(MAGIC_END), error);
-}
-
-static bool
-sync_directory(const char *path, GError **error)
-{
-    const int fd = g_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const bool ok = fd >= 0 && fsync(fd) == 0;
-
-    if (!ok) {
-        fail(error, path);
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    return ok;
+    return put_bytes(self, self->index->data, self->index->len, error) &&
+           put_bytes(self, footer, sizeof footer, error) &&
+           put_bytes(self, MAGIC_END, strlen(MAGIC_END), error);
 }
 
 static bool
@@ -370,7 +346,7 @@ pd_segment_commit(PdSegmentWriter *self, GError **error)
     if (ok && g_rename(self->temp_path, path) != 0) {
         ok = fail(error, path);
     }
-    ok = ok && sync_directory(self->directory, error);
+    ok = ok && pd_sync_directory(self->directory, error);
     if (!ok) {
         pd_segment_abandon(self);
         return false;

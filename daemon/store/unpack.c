@@ -4,9 +4,11 @@
  * From a backup to files. Names and sizes come from outside: only what a backup can hold is
  * taken, and all of it must be what the manifest says.
  */
+#include "store/backup.h"
 #include "store/restore.h"
 #include "store/tar.h"
 #include "util/error.h"
+#include "util/files.h"
 
 #include <glib/gstdio.h>
 
@@ -15,8 +17,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MANIFEST           "manifest"
-#define MANIFEST_BEGIN     "pentel-backup 1\n"
 #define MANIFEST_MAX_BYTES (UINT64_C(64) << 20)
 
 typedef struct {
@@ -54,19 +54,6 @@ is_member(const char *name)
 }
 
 static bool
-write_all(int fd, const uint8_t *bytes, size_t n_bytes)
-{
-    for (size_t at = 0; at < n_bytes;) {
-        const ssize_t n_written = write(fd, bytes + at, n_bytes - at);
-        if (n_written < 0 && errno != EINTR) {
-            return false;
-        }
-        at += n_written > 0 ? (size_t)n_written : 0;
-    }
-    return true;
-}
-
-static bool
 copy_bytes(Unpack *self, uint64_t size, int fd, GChecksum *sum, GError **error)
 {
     uint8_t bytes[65536];
@@ -77,7 +64,7 @@ copy_bytes(Unpack *self, uint64_t size, int fd, GChecksum *sum, GError **error)
             return refuse(error, "it is cut short");
         }
         g_checksum_update(sum, bytes, (gssize)n);
-        if (!write_all(fd, bytes, n)) {
+        if (!pd_write_all(fd, bytes, n)) {
             return fail(error, self->directory);
         }
         size -= n;
@@ -137,7 +124,7 @@ take_member(Unpack *self, GError **error)
     if (!pd_tar_parse(header, name, &size)) {
         return refuse(error, "it is no archive, or is damaged");
     }
-    if (strcmp(name, MANIFEST) == 0) {
+    if (strcmp(name, PD_BACKUP_MANIFEST) == 0) {
         return take_manifest(self, size, error);
     }
     return is_member(name) ? take_file(self, name, size, error)
@@ -154,7 +141,7 @@ pd_unpack_backup(const char *path, const char *directory, GError **error)
         g_set_error(error, PD_ERROR, PD_ERROR_INVALID_ARGUMENT, "%s: %s", path, g_strerror(errno));
         return false;
     }
-    self.sums = g_string_new(MANIFEST_BEGIN);
+    self.sums = g_string_new(PD_BACKUP_MANIFEST_BEGIN);
     while (ok && !self.is_whole) {
         ok = take_member(&self, error);
     }
