@@ -50,6 +50,21 @@ take_lock(PdHome *self, GError **error)
     return true;
 }
 
+/* A name that is free, for a store that goes aside. */
+static char *
+dup_aside(PdHome *self, const char *prefix)
+{
+    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+    g_autofree char *stamp = g_date_time_format(now, "%Y%m%dT%H%M%SZ");
+    char *path = g_strdup_printf("%s/%s-%s", self->state, prefix, stamp);
+
+    for (int i = 1; i < 100 && g_file_test(path, G_FILE_TEST_EXISTS); i++) {
+        g_free(path);
+        path = g_strdup_printf("%s/%s-%s-%d", self->state, prefix, stamp, i);
+    }
+    return path;
+}
+
 static bool
 make_directories(PdHome *self, GError **error)
 {
@@ -65,6 +80,50 @@ drop_copy(PdHome *self)
 
     pd_backup_remove_tree(backup);
     pd_backup_remove_tree(salvage);
+}
+
+/* The mark goes last: without it this would be taken for a store. */
+void
+pd_home_drop_restore(PdHome *self)
+{
+    g_autofree char *path = g_build_filename(self->state, PD_HOME_RESTORE, NULL);
+    g_autofree char *mark = g_build_filename(path, PD_HOME_RESTORE_MARK, NULL);
+    g_autofree char *raw = g_build_filename(path, "raw", NULL);
+    g_autoptr(GDir) directory = g_dir_open(path, 0, NULL);
+    const char *name = NULL;
+
+    pd_backup_remove_tree(raw);
+    while (directory != NULL && (name = g_dir_read_name(directory)) != NULL) {
+        g_autofree char *below = g_build_filename(path, name, NULL);
+        if (!g_str_equal(name, PD_HOME_RESTORE_MARK)) {
+            (void)g_unlink(below);
+        }
+    }
+    (void)g_unlink(mark);
+    (void)g_rmdir(path);
+}
+
+char *
+pd_home_settle_restore(PdHome *self)
+{
+    g_autofree char *path = g_build_filename(self->state, PD_HOME_RESTORE, NULL);
+    g_autofree char *unready = g_build_filename(path, PD_HOME_RESTORE_MARK, NULL);
+    g_autofree char *mark = g_build_filename(self->store, PD_HOME_RESTORE_MARK, NULL);
+    char *kept = NULL;
+
+    if (g_file_test(unready, G_FILE_TEST_EXISTS)) {
+        pd_home_drop_restore(self);
+    }
+    /* An empty one was begun and no more. */
+    if (g_file_test(path, G_FILE_TEST_EXISTS) && g_rmdir(path) != 0) {
+        kept = dup_aside(self, "replaced");
+        if (g_rename(path, kept) != 0) {
+            g_clear_pointer(&kept, g_free);
+        }
+        (void)pd_sync_directory(self->state, NULL);
+    }
+    (void)g_unlink(mark);
+    return kept;
 }
 
 bool
@@ -84,6 +143,10 @@ pd_home_enter(PdHome *self, const char *state, GError **error)
         return false;
     }
     drop_copy(self);
+    g_autofree char *kept = pd_home_settle_restore(self);
+    if (kept != NULL) {
+        g_message("the store was replaced by a backup; what was there is now %s", kept);
+    }
     return pd_sync_directory(self->store, error) && pd_sync_directory(self->state, error);
 }
 
@@ -105,18 +168,8 @@ pd_home_leave(PdHome *self)
 static bool
 move_aside(PdHome *self, GError **error)
 {
-    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-    g_autofree char *stamp = g_date_time_format(now, "%Y%m%dT%H%M%SZ");
-    g_autofree char *path = NULL;
+    g_autofree char *path = dup_aside(self, "damaged");
 
-    for (int i = 0; i < 100; i++) {
-        g_free(path);
-        path = i == 0 ? g_strdup_printf("%s/damaged-%s", self->state, stamp)
-                      : g_strdup_printf("%s/damaged-%s-%d", self->state, stamp, i);
-        if (!g_file_test(path, G_FILE_TEST_EXISTS)) {
-            break;
-        }
-    }
     if (g_rename(self->store, path) != 0) {
         return fail(error, path);
     }

@@ -29,6 +29,24 @@ void pd_home_leave(PdHome *self);
  */
 PdDb *pd_home_open_index(PdHome *self, GError **error);
 
+/*
+ * A restore makes the backup ready in <state>/restore.tmp and exchanges that with the store.
+ * The mark lies in what is made ready, and so in the store after the exchange.
+ */
+#define PD_HOME_RESTORE      "restore.tmp"
+#define PD_HOME_RESTORE_MARK "restored"
+
+/**
+ * End what an exchange began: the store that was there is called replaced-TIME. What was
+ * never exchanged is deleted.
+ *
+ * Owns: returns the path of the store that was there, NULL when there is none.
+ */
+char *pd_home_settle_restore(PdHome *self);
+
+/** Delete what was made ready and not exchanged. */
+void pd_home_drop_restore(PdHome *self);
+
 /** Leave a mark so that the next start checks every page before it trusts the store. */
 void pd_home_suspect(PdHome *self);
 

@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: MIT
  *
  * A backup takes the place of the store. Everything is made ready beside it; one exchange
- * of two names makes it the store, and nothing that was there is deleted.
+ * of two names makes it the store, and nothing that was there is deleted. Whoever is killed
+ * in between leaves it to the next start, see pd_home_settle_restore().
  */
 #include "store/restore.h"
 
@@ -23,7 +24,7 @@
 
 typedef struct {
     PdHome home;     /* of the store that is replaced */
-    char *directory; /* owned; <state>/replaced-TIME, the backup's until the exchange */
+    char *directory; /* owned; the backup's until the exchange, then that of what was there */
 } Restore;
 
 static bool
@@ -36,17 +37,19 @@ fail(GError **error, const char *what)
 static bool
 begin(Restore *self, GError **error)
 {
-    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-    g_autofree char *stamp = g_date_time_format(now, "%Y%m%dT%H%M%SZ");
-
-    self->directory = g_strdup_printf("%s/replaced-%s", self->home.state, stamp);
+    self->directory = g_build_filename(self->home.state, PD_HOME_RESTORE, NULL);
     g_autofree char *raw = g_build_filename(self->directory, "raw", NULL);
-    if (g_file_test(self->directory, G_FILE_TEST_EXISTS)) {
-        g_set_error(error, PD_ERROR, PD_ERROR_STORE, "%s is there already", self->directory);
-        g_clear_pointer(&self->directory, g_free);
-        return false;
+    g_autofree char *mark = g_build_filename(self->directory, PD_HOME_RESTORE_MARK, NULL);
+
+    if (g_mkdir(self->directory, 0700) != 0) {
+        return fail(error, self->directory);
     }
-    return g_mkdir_with_parents(raw, 0700) == 0 || fail(error, raw);
+    const int fd = g_open(mark, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return fail(error, mark);
+    }
+    close(fd);
+    return g_mkdir(raw, 0700) == 0 || fail(error, raw);
 }
 
 static bool
@@ -59,6 +62,25 @@ check_pages(PdDb *db, GError **error)
     }
     g_set_error(
         error, PD_ERROR, PD_ERROR_INVALID_ARGUMENT, "the backup is damaged: %s", local->message);
+    return false;
+}
+
+/* What holds no tables would be taken for a store that is to be begun. */
+static bool
+check_kind(const char *index, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    int64_t version = 0;
+
+    if (pd_schema_read_version(index, &version, &local) && version > 0) {
+        return true;
+    }
+    g_set_error(error,
+                PD_ERROR,
+                PD_ERROR_INVALID_ARGUMENT,
+                "no whole backup: its index.db is no store%s%s",
+                local != NULL ? ": " : "",
+                local != NULL ? local->message : "");
     return false;
 }
 
@@ -125,7 +147,7 @@ prepare(Restore *self, const char *path, const char *tombstones, GError **error)
     g_autofree char *id = NULL;
     bool migrated = false;
 
-    if (!pd_unpack_backup(path, self->directory, error) ||
+    if (!pd_unpack_backup(path, self->directory, error) || !check_kind(index, error) ||
         !pd_schema_upgrade(index, &migrated, error)) {
         return false;
     }
@@ -140,13 +162,23 @@ prepare(Restore *self, const char *path, const char *tombstones, GError **error)
     return ok;
 }
 
+/* Before it takes the store's place: a power cut must not leave names without bytes. */
+static bool
+sync_all(Restore *self, GError **error)
+{
+    g_autofree char *index = g_build_filename(self->directory, "index.db", NULL);
+    g_autofree char *raw = g_build_filename(self->directory, "raw", NULL);
+
+    return pd_sync_file(index, error) && pd_sync_directory(raw, error) &&
+           pd_sync_directory(self->directory, error) && pd_sync_directory(self->home.state, error);
+}
+
 static bool
 exchange(Restore *self, GError **error)
 {
     if (renameat2(AT_FDCWD, self->home.store, AT_FDCWD, self->directory, RENAME_EXCHANGE) != 0) {
         return fail(error, "put the backup into the store's place");
     }
-    (void)pd_sync_directory(self->home.state, NULL);
     return true;
 }
 
@@ -154,14 +186,18 @@ bool
 pd_store_restore(const char *directory, const char *path, const char *tombstones, GError **error)
 {
     Restore self = { .home = { .lock_fd = -1 } };
+    g_autofree char *kept = NULL;
 
     bool ok = pd_home_enter(&self.home, directory, error) && begin(&self, error);
-    if (ok && (!prepare(&self, path, tombstones, error) || !exchange(&self, error))) {
-        pd_backup_remove_tree(self.directory);
+    if (ok && (!prepare(&self, path, tombstones, error) || !sync_all(&self, error) ||
+               !exchange(&self, error))) {
+        pd_home_drop_restore(&self.home);
         ok = false;
     }
     if (ok) {
-        g_message("the store was replaced by the backup; what was there is now %s", self.directory);
+        kept = pd_home_settle_restore(&self.home);
+        g_message("the store was replaced by the backup; what was there is now %s",
+                  kept != NULL ? kept : self.directory);
     }
     g_free(self.directory);
     pd_home_leave(&self.home);

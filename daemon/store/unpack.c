@@ -23,6 +23,7 @@ typedef struct {
     FILE *file;            /* owned */
     const char *directory; /* borrowed */
     GString *sums;         /* owned; the manifest as it must be */
+    bool has_index;
     bool is_whole;
 } Unpack;
 
@@ -94,6 +95,7 @@ take_file(Unpack *self, const char *name, uint64_t size, GError **error)
     const bool ok = copy_bytes(self, size, fd, sum, error);
     close(fd);
     g_string_append_printf(self->sums, "%s  %s\n", g_checksum_get_string(sum), name);
+    self->has_index = self->has_index || strcmp(name, "index.db") == 0;
     return ok && skip_padding(self, size, error);
 }
 
@@ -106,6 +108,9 @@ take_manifest(Unpack *self, uint64_t size, GError **error)
     g_autofree char *text = g_malloc0(size + 1);
     if (fread(text, 1, size, self->file) != size) {
         return refuse(error, "it is cut short");
+    }
+    if (!self->has_index) {
+        return refuse(error, "it holds no index.db");
     }
     self->is_whole = strlen(text) == size && strcmp(text, self->sums->str) == 0;
     return self->is_whole || refuse(error, "it is not what its manifest says");

@@ -9,6 +9,7 @@
 #include "store/ledger.h"
 #include "store/seal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void
@@ -174,4 +175,36 @@ care_new_rig(const Treatment *treatment)
     }
     rig_flush(rig);
     return rig;
+}
+
+PdBackup *
+care_begin_backup(Rig *rig, GCancellable *cancellable, GError **error)
+{
+    g_autoptr(GAsyncResult) result = NULL;
+
+    pd_store_backup_async(rig->store, cancellable, on_answer, &result);
+    g_assert_true(rig_wait(has_answer, &result, 20000));
+    return pd_store_backup_finish(rig->store, result, error);
+}
+
+void
+care_back_up(Rig *rig, const char *path)
+{
+    g_autoptr(GError) error = NULL;
+    gsize n_piece = 1;
+    PdBackup *backup = care_begin_backup(rig, NULL, &error);
+
+    g_assert_no_error(error);
+    FILE *file = fopen(path, "w");
+    for (int i = 0; i < 1000 && n_piece > 0; i++) {
+        g_autoptr(GAsyncResult) result = NULL;
+        pd_store_backup_read_async(rig->store, backup, NULL, on_answer, &result);
+        g_assert_true(rig_wait(has_answer, &result, 20000));
+        g_autoptr(GBytes) piece = pd_store_backup_read_finish(rig->store, result, &error);
+        g_assert_no_error(error);
+        const void *bytes = g_bytes_get_data(piece, &n_piece);
+        g_assert_cmpuint(fwrite(bytes, 1, n_piece, file), ==, n_piece);
+    }
+    fclose(file);
+    pd_backup_free(backup);
 }

@@ -32,3 +32,8 @@ void care_expect_erased(Rig *rig, const Treatment *treatment, guint session);
 
 /** Of four sessions three are sealed in one segment and one lies in the tail. */
 Rig *care_new_rig(const Treatment *treatment);
+
+PdBackup *care_begin_backup(Rig *rig, GCancellable *cancellable, GError **error);
+
+/** A whole backup into the file @path. */
+void care_back_up(Rig *rig, const char *path);

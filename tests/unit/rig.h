@@ -93,6 +93,18 @@ GByteArray *rig_run_and_kill(void (*child)(gpointer data, int fd),
                              gpointer data,
                              uint32_t after_us);
 
+/**
+ * Run @child in a process that is killed at its step number @n_steps, counted from 0: just
+ * before it syncs, renames, deletes or makes something. Returns whether it came to its end.
+ */
+bool rig_run_steps(void (*child)(gpointer data), gpointer data, uint32_t n_steps);
+
+/**
+ * From now on put into @names which files are synced ("sync PATH") and exchanged ("exchange
+ * PATH"), while one thread does so; NULL ends it. Owns: strings are the array's to free.
+ */
+void rig_name_steps(GPtrArray *names);
+
 /** Stand between SQLite and the disk, before anything is opened. */
 void rig_watch_disk(void);
 

@@ -4,9 +4,8 @@
  * From a damaged store comes all that can be read, wherever its keys begin and whatever of
  * them is on a page that cannot be.
  */
+#include "care.h"
 #include "journal.pb-c.h"
-#include "rig.h"
-#include "store/backup.h"
 #include "store/restore.h"
 #include "store/verify.h"
 #include "util/error.h"
@@ -15,7 +14,6 @@
 
 #include <string.h>
 
-#define LOG_ID  UINT64_C(0x9122334455667788)
 #define N_SAID  60
 #define HISTORY "2000000"
 
@@ -272,40 +270,6 @@ test_tombstone(void)
     expect_buried(rig, treatment, 1, id);
 }
 
-static PdBackup *
-begin_backup(Rig *rig, GCancellable *cancellable, GError **error)
-{
-    g_autoptr(GAsyncResult) result = NULL;
-
-    pd_store_backup_async(rig->store, cancellable, on_answer, &result);
-    g_assert_true(rig_wait(has_answer, &result, 20000));
-    return pd_store_backup_finish(rig->store, result, error);
-}
-
-static void
-back_up(Rig *rig, const char *path)
-{
-    g_autoptr(GError) error = NULL;
-    gsize n_piece = 1;
-    PdBackup *backup = begin_backup(rig, NULL, &error);
-
-    g_assert_no_error(error);
-    FILE *file = fopen(path, "w");
-    for (int i = 0; i < 1000 && n_piece > 0; i++) {
-        g_autoptr(GAsyncResult) result = NULL;
-        pd_store_backup_read_async(rig->store, backup, NULL, on_answer, &result);
-        g_assert_true(rig_wait(has_answer, &result, 20000));
-        g_autoptr(GBytes) piece = pd_store_backup_read_finish(rig->store, result, &error);
-        g_assert_no_error(error);
-        const void *bytes = g_bytes_get_data(piece, &n_piece);
-        if (n_piece > 0) {
-            g_assert_cmpuint(fwrite(bytes, 1, n_piece, file), ==, n_piece);
-        }
-    }
-    fclose(file);
-    pd_backup_free(backup);
-}
-
 /* The backup is older than the session: its tombstone is handed on all the same. */
 static void
 test_restored(void)
@@ -317,7 +281,7 @@ test_restored(void)
     g_autofree char *tombstones = rig_path(rig, "tombstones");
     g_autoptr(GError) error = NULL;
 
-    back_up(rig, path);
+    care_back_up(rig, path);
     rig_append_all(rig, treatment);
     rig_flush(rig);
     g_autofree char *id = erase(rig, treatment, 1);
@@ -349,7 +313,7 @@ test_unreadable_tombstones(void)
     g_autofree char *path = rig_path(rig, "backup.tar");
     g_autoptr(GError) error = NULL;
 
-    back_up(rig, path);
+    care_back_up(rig, path);
     rig_close(rig);
     rig_sql(rig, "pragma wal_checkpoint(truncate)");
     spoil_table(rig, "journal");
@@ -371,14 +335,13 @@ test_backup_cancelled(void)
     g_autoptr(GError) error = NULL;
 
     g_cancellable_cancel(cancelled);
-    g_assert_null(begin_backup(rig, cancelled, &error));
+    g_assert_null(care_begin_backup(rig, cancelled, &error));
     g_assert_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
     g_clear_error(&error);
-    back_up(rig, path);
-    g_autoptr(PdBackup) first = begin_backup(rig, NULL, &error);
+    care_back_up(rig, path);
+    g_autoptr(PdBackup) first = care_begin_backup(rig, NULL, &error);
     g_assert_no_error(error);
-    g_assert_nonnull(first);
-    g_assert_null(begin_backup(rig, NULL, &error));
+    g_assert_null(care_begin_backup(rig, NULL, &error));
     g_assert_error(error, PD_ERROR, PD_ERROR_BUSY);
 }
 
