@@ -7,6 +7,7 @@
 #include "store/home.h"
 
 #include "store/backup.h"
+#include "store/pending.h"
 #include "store/schema.h"
 #include "store/witness.h"
 #include "util/error.h"
@@ -122,6 +123,10 @@ pd_home_settle_restore(PdHome *self)
         }
         (void)pd_sync_directory(self->state, NULL);
     }
+    if (kept != NULL) {
+        /* The backup stands for what was salvaged as well. */
+        pd_pending_clear(self->state);
+    }
     (void)g_unlink(mark);
     return kept;
 }
@@ -169,7 +174,12 @@ static bool
 move_aside(PdHome *self, GError **error)
 {
     g_autofree char *path = dup_aside(self, "damaged");
+    g_autofree char *name = g_path_get_basename(path);
+    g_autoptr(GError) local = NULL;
 
+    if (!pd_pending_add(self->state, name, &local)) {
+        g_warning("what is salvaged now is not salvaged again: %s", local->message);
+    }
     if (g_rename(self->store, path) != 0) {
         return fail(error, path);
     }

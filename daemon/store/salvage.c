@@ -18,6 +18,7 @@
 
 #include <glib/gstdio.h>
 
+#include <errno.h>
 #include <string.h>
 
 #define CHUNK    4096
@@ -25,7 +26,8 @@
 
 typedef struct {
     PdLedger *ledger; /* borrowed; of the fresh store */
-    PdDb *old;        /* borrowed */
+    PdDb *old;        /* borrowed; NULL: only segments */
+    char *key;        /* borrowed; of meta: 'begun' or 'done' */
     uint64_t n_records;
     uint32_t n_pending;
 } Salvage;
@@ -327,58 +329,134 @@ bury_again(Salvage *self, PdStmt *stmt, GError **error)
     return ok;
 }
 
-static PdDb *
-open_copy(const char *moved_to, const char *directory)
+static bool
+copy_file(const char *from_path, const char *to_path, GError **error)
+{
+    g_autoptr(GFile) from = g_file_new_for_path(from_path);
+    g_autoptr(GFile) to = g_file_new_for_path(to_path);
+    g_autoptr(GError) local = NULL;
+
+    if (g_file_copy(from, to, G_FILE_COPY_NONE, NULL, NULL, NULL, &local) ||
+        g_error_matches(local, G_IO_ERROR, G_IO_ERROR_NOT_FOUND)) {
+        return true;
+    }
+    g_propagate_error(error, g_steal_pointer(&local));
+    return false;
+}
+
+/* @old_out: NULL when there is none, or none that SQLite knows for one. */
+static bool
+open_copy(const char *moved_to, const char *directory, PdDb **old_out, GError **error)
 {
     static const char *const names[] = { "index.db", "index.db-wal" };
 
     pd_backup_remove_tree(directory);
     if (g_mkdir_with_parents(directory, 0700) != 0) {
-        return NULL;
+        g_set_error(error, PD_ERROR, PD_ERROR_STORE, "%s: %s", directory, g_strerror(errno));
+        return false;
     }
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
-        g_autofree char *from_path = g_build_filename(moved_to, names[i], NULL);
-        g_autofree char *to_path = g_build_filename(directory, names[i], NULL);
-        g_autoptr(GFile) from = g_file_new_for_path(from_path);
-        g_autoptr(GFile) to = g_file_new_for_path(to_path);
-        (void)g_file_copy(from, to, G_FILE_COPY_NONE, NULL, NULL, NULL, NULL);
+        g_autofree char *from = g_build_filename(moved_to, names[i], NULL);
+        g_autofree char *to = g_build_filename(directory, names[i], NULL);
+        if (!copy_file(from, to, error)) {
+            return false;
+        }
     }
     g_autofree char *index = g_build_filename(directory, "index.db", NULL);
-    return g_file_test(index, G_FILE_TEST_EXISTS) ? pd_db_open(index, PD_DB_VERIFIER, NULL, NULL)
-                                                  : NULL;
+    *old_out = g_file_test(index, G_FILE_TEST_EXISTS)
+                   ? pd_db_open(index, PD_DB_VERIFIER, NULL, NULL)
+                   : NULL;
+    return true;
 }
 
 static bool
-take_all(Salvage *self, const char *moved_to, GError **error)
+set_progress(Salvage *self, const char *value, GError **error)
+{
+    return pd_db_run(self->ledger->db,
+                     error,
+                     "insert or replace into meta (key, value) values (?, ?)",
+                     "tt",
+                     self->key,
+                     value);
+}
+
+/* NULL when it was not begun. */
+static bool
+get_progress(Salvage *self, char **value_out, GError **error)
+{
+    g_autoptr(PdStmt) stmt = pd_db_query(
+        self->ledger->db, error, "select value from meta where key = ?", "t", self->key);
+    const int got = stmt == NULL ? -1 : pd_db_step(self->ledger->db, stmt, error);
+
+    *value_out = got > 0 ? pd_stmt_dup_text(stmt, 0) : NULL;
+    return got >= 0;
+}
+
+/* Facts are copied once; records and tombstones know those that are there already. */
+static bool
+take_facts(Salvage *self, bool is_begun, GError **error)
+{
+    if (is_begun) {
+        return pd_ledger_reload(self->ledger, error);
+    }
+    return copy_facts(self, error) && set_progress(self, "begun", error);
+}
+
+static bool
+take_all(Salvage *self, const char *moved_to, bool is_begun, GError **error)
 {
     if (!pd_db_script(self->ledger->db, "begin immediate", error)) {
         return false;
     }
-    if (self->old != NULL && (!copy_facts(self, error) || !take_journal(self, bury_again, error) ||
-                              !take_tail(self, error) || !commit(self, error))) {
+    if (self->old != NULL &&
+        (!take_facts(self, is_begun, error) || !take_journal(self, bury_again, error) ||
+         !take_tail(self, error) || !commit(self, error))) {
         return false;
     }
     return take_segments(self, moved_to, error) && commit(self, error) &&
            (self->old == NULL || take_journal(self, say_again, error)) &&
-           pd_db_script(self->ledger->db, "commit", error);
+           set_progress(self, "done", error) && pd_db_script(self->ledger->db, "commit", error);
 }
 
-void
+static bool
+salvage(Salvage *self, const char *moved_to, const char *directory, GError **error)
+{
+    g_autofree char *progress = NULL;
+    g_autoptr(PdDb) old = NULL;
+
+    if (!get_progress(self, &progress, error)) {
+        return false;
+    }
+    if (g_strcmp0(progress, "done") == 0) {
+        return true;
+    }
+    if (!open_copy(moved_to, directory, &old, error)) {
+        return false;
+    }
+    self->old = old;
+    if (!take_all(self, moved_to, progress != NULL, error)) {
+        (void)sqlite3_exec(pd_db_handle(self->ledger->db), "rollback", NULL, NULL, NULL);
+        return false;
+    }
+    g_message("%" G_GUINT64_FORMAT " records were salvaged", self->n_records);
+    return true;
+}
+
+bool
 pd_salvage(PdLedger *ledger, const char *state, const char *moved_to)
 {
     g_autofree char *directory = g_build_filename(state, "salvage.tmp", NULL);
-    g_autoptr(PdDb) old = open_copy(moved_to, directory);
-    Salvage self = { .ledger = ledger, .old = old };
+    g_autofree char *name = g_path_get_basename(moved_to);
+    g_autofree char *key = g_strconcat("salvage ", name, NULL);
+    Salvage self = { .ledger = ledger, .key = key };
     g_autoptr(GError) error = NULL;
 
-    if (!take_all(&self, moved_to, &error)) {
-        (void)sqlite3_exec(pd_db_handle(ledger->db), "rollback", NULL, NULL, NULL);
-        g_warning("salvage stopped after %" G_GUINT64_FORMAT " records: %s",
+    const bool ok = salvage(&self, moved_to, directory, &error);
+    if (!ok) {
+        g_warning("salvage stopped after %" G_GUINT64_FORMAT " records, the next start goes on: %s",
                   self.n_records,
                   error != NULL ? error->message : "unknown error");
-    } else {
-        g_message("%" G_GUINT64_FORMAT " records were salvaged", self.n_records);
     }
-    g_clear_pointer(&old, pd_db_close);
     pd_backup_remove_tree(directory);
+    return ok;
 }

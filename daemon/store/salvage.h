@@ -9,10 +9,11 @@
  * records whose CRC is right, sealed blocks whose hash is right, pens, anchors, what was
  * settled, erased and said. The old store is read from a copy and stays as it is (F12).
  *
- * @state: where the copy is made. Never fails: what cannot be read stays with the pens, or
- * in the directory that the store was moved to.
+ * @state: where the copy is made. What cannot be read stays with the pens, or in the
+ * directory that the store was moved to. One that was begun and killed goes on; one that came
+ * to its end does nothing. Returns false when it did not come to its end: a later attempt may.
  */
-void pd_salvage(PdLedger *ledger, const char *state, const char *moved_to);
+bool pd_salvage(PdLedger *ledger, const char *state, const char *moved_to);
 
 /** Delete segments that no row names and of which nothing is only there; warn of others. */
 void pd_drop_orphans(PdDb *db, const char *raw_directory);

@@ -9,6 +9,7 @@
 #include "store/erase.h"
 #include "store/identity.h"
 #include "store/jobs.h"
+#include "store/pending.h"
 #include "store/query.h"
 #include "store/salvage.h"
 #include "store/store_internal.h"
@@ -16,19 +17,42 @@
 
 #define LOW_MARK_BYTES (1u << 20)
 
+static bool
+salvage_all(PdStore *self, PdLedger *ledger, char **pending)
+{
+    const char *const *paths = (const char *const *)pending;
+    const char *moved_to = self->home.moved_to;
+    bool ok = true;
+
+    for (; *paths != NULL; paths++) {
+        ok = pd_salvage(ledger, self->home.state, *paths) && ok;
+    }
+    /* Where the list could not be written. */
+    if (moved_to != NULL && !g_strv_contains((const char *const *)pending, moved_to)) {
+        ok = pd_salvage(ledger, self->home.state, moved_to) && ok;
+    }
+    if (moved_to == NULL) {
+        self->home.moved_to = g_strdup(paths[-1]);
+    }
+    return ok;
+}
+
 /* Before anybody writes. */
 static void
 tidy(PdStore *self, const PdStoreConfig *config, PdDb *db)
 {
+    g_auto(GStrv) pending = pd_pending_list(self->home.state);
     PdLedger ledger;
 
-    if (self->home.moved_to == NULL) {
+    if (self->home.moved_to == NULL && pending[0] == NULL) {
         pd_drop_orphans(db, self->home.raw);
         return;
     }
     pd_ledger_init(&ledger, db, self->home.raw, &config->fold);
     ledger.stamp = (PdJournalStamp){ .store_id = self->id, .wall_us = g_get_real_time() };
-    pd_salvage(&ledger, self->home.state, self->home.moved_to);
+    if (salvage_all(self, &ledger, pending)) {
+        pd_pending_clear(self->home.state);
+    }
     pd_ledger_clear(&ledger);
 }
 

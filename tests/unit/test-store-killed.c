@@ -5,6 +5,7 @@
  * store is there, or the other, whole.
  */
 #include "care.h"
+#include "journal.pb-c.h"
 #include "store/backup.h"
 #include "store/restore.h"
 #include "store/tar.h"
@@ -12,6 +13,7 @@
 
 #include <glib/gstdio.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #define STEPS_MAX 2000u
@@ -294,12 +296,120 @@ test_refused(void)
     expect_whole(rig, treatment);
 }
 
+static void
+run_open(gpointer data)
+{
+    Rig *rig = data;
+
+    be_quiet();
+    rig_open(rig);
+    rig_close(rig);
+}
+
+static void
+spoil(Rig *rig)
+{
+    g_autofree char *index = rig_path(rig, "store/index.db");
+    g_autofree char *suspect = rig_path(rig, "store/suspect");
+    g_autofree char *garbage = g_strnfill(4096, 'x');
+
+    rig_sql(rig, "pragma wal_checkpoint(truncate)");
+    const int64_t offset =
+        rig_sql_int(rig, "select (rootpage - 1) * 4096 from sqlite_master where name = 'pass'");
+    FILE *file = fopen(index, "r+");
+    g_assert_nonnull(file);
+    g_assert_cmpint(fseek(file, (long)offset, SEEK_SET), ==, 0);
+    g_assert_cmpuint(fwrite(garbage, 1, 4096, file), ==, 4096);
+    fclose(file);
+    g_assert_true(g_file_set_contents(suspect, "", 0, NULL));
+}
+
+/* Neither lost nor doubled: records, anchors, what was said, the tombstone. */
+static void
+expect_salvaged(Rig *rig, const Treatment *treatment)
+{
+    g_autofree char *patient = dup_patient(rig, treatment);
+    guint n_said = 0;
+    guint n_buried = 0;
+
+    rig_flush(rig);
+    g_assert_cmpstr(patient, ==, PATIENT);
+    for (guint i = 1; i < treatment->sessions->len; i++) {
+        g_autoptr(PdSession) session = rig_get_number(rig, LOG_ID, care_number_of(treatment, i));
+        g_autoptr(GByteArray) raw = rig_read_all_raw(rig, session->id);
+        g_assert_cmpstr(session->state, ==, "complete");
+        g_assert_true(session->placed);
+        g_assert_cmpuint(raw->len, >, 0);
+    }
+    g_autoptr(GPtrArray) entries = rig_read_all_journal(rig, rig_health(rig).head);
+    for (guint i = 0; i < entries->len; i++) {
+        const Pentel__V1__JournalEntry *entry = g_ptr_array_index(entries, i);
+        n_said += entry->kind_case == PENTEL__V1__JOURNAL_ENTRY__KIND_ANNOTATION ? 1 : 0;
+        n_buried += entry->kind_case == PENTEL__V1__JOURNAL_ENTRY__KIND_ERASURE ? 1 : 0;
+    }
+    g_assert_cmpuint(n_said, ==, 1);
+    g_assert_cmpuint(n_buried, ==, 1);
+    care_expect_sound(rig);
+}
+
+static void
+expect_aside(Rig *rig)
+{
+    g_autofree char *aside = find_aside(rig, "damaged-");
+    g_autofree char *index = g_build_filename(aside, "index.db", NULL);
+    g_autofree char *copy = find_aside(rig, "salvage");
+
+    g_assert_true(g_file_test(index, G_FILE_TEST_EXISTS));
+    g_assert_null(copy);
+}
+
+/* Into a fresh store at the second start whatever became of the first, and not again. */
+static void
+test_salvage(void)
+{
+    g_autoptr(Treatment) treatment = treatment_new(&plan);
+    g_autoptr(Rig) rig = care_new_rig(treatment);
+    g_autofree char *kept = g_strconcat(rig->directory, ".kept", NULL);
+    g_autofree char *said = care_annotate(rig, treatment, 1, PATIENT);
+    g_autofree char *erased = care_annotate(rig, treatment, 0, "another");
+    g_autoptr(GError) error = NULL;
+    bool is_done = false;
+    uint32_t n_steps = 0;
+    uint32_t n = 0;
+
+    g_assert_true(care_erase(rig, &(PdErasure){ .session = erased, .reason = "r" }, &n, &error));
+    rig_close(rig);
+    const int64_t n_anchors = rig_sql_int(rig, "select count(*) from anchor");
+    spoil(rig);
+    copy_tree(rig->directory, kept);
+    g_log_set_always_fatal(G_LOG_LEVEL_ERROR);
+    for (; !is_done; n_steps++) {
+        g_assert_cmpuint(n_steps, <, STEPS_MAX);
+        is_done = rig_run_steps(run_open, rig, n_steps);
+        for (int i = 0; i < 2; i++) {
+            rig->head = 0;
+            rig_open(rig);
+            expect_salvaged(rig, treatment);
+            rig_close(rig);
+            expect_aside(rig);
+        }
+        g_assert_cmpint(rig_sql_int(rig, "select count(*) from anchor"), ==, n_anchors);
+        rig_remove_tree(rig->directory);
+        copy_tree(kept, rig->directory);
+    }
+    g_test_message("%u steps", n_steps);
+    g_assert_cmpuint(n_steps, >, 20);
+    rig_remove_tree(kept);
+    rig_open(rig);
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/store/killed/restore", test_restore);
     g_test_add_func("/store/killed/synced", test_synced);
+    g_test_add_func("/store/killed/salvage", test_salvage);
     g_test_add_func("/store/killed/refused", test_refused);
     return g_test_run();
 }
