@@ -42,14 +42,14 @@ check_identity(PdEnrol *self)
                            known->info->serial,
                            serial);
     }
-    const PdPen *owner = pd_manager_find_log_owner(self->manager, self->feature.log_id, serial);
+    g_autofree char *owner = pd_manager_dup_log_owner(self->manager, self->feature.log_id, serial);
     if (owner != NULL) {
         return g_error_new(PD_ERROR,
                            PD_ERROR_WRONG_PEN,
-                           "the pen at %s claims the log of the pen %s; forget that one first if "
-                           "the serial was changed",
+                           "the pen at %s claims the log of the pen %s; if its serial was changed, "
+                           "it must begin a new log",
                            self->address,
-                           owner->info->serial);
+                           owner);
     }
     if (self->wanted[0] != '\0' && strchr(self->wanted, ':') == NULL &&
         strcmp(self->wanted, serial) != 0) {

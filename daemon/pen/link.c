@@ -81,8 +81,8 @@ judge_step_error(const PdPen *pen, const GError *error)
 static void
 refuse(PdPen *pen, const PenFeature *feature, PenStatus status)
 {
-    const PdPen *owner =
-        pd_manager_find_log_owner(pen->manager, feature->log_id, pen->info->serial);
+    g_autofree char *owner =
+        pd_manager_dup_log_owner(pen->manager, feature->log_id, pen->info->serial);
     char *why = NULL;
 
     if (status == PEN_STATUS_VERSION) {
@@ -91,7 +91,7 @@ refuse(PdPen *pen, const PenFeature *feature, PenStatus status)
                               (unsigned)PEN_PROFILE_MAJOR);
     } else if (owner != NULL && strcmp(feature->serial, pen->info->serial) == 0) {
         why = g_strdup_printf(
-            "the pen at %s claims the log of the pen %s", pen->info->address, owner->info->serial);
+            "the pen at %s claims the log of the pen %s", pen->info->address, owner);
     } else {
         why = g_strdup_printf("the pen at %s says that its serial is %s, not %s",
                               pen->info->address,
@@ -105,8 +105,10 @@ refuse(PdPen *pen, const PenFeature *feature, PenStatus status)
 static bool
 is_same_pen(const PdPen *pen, const PenFeature *feature)
 {
-    return strcmp(feature->serial, pen->info->serial) == 0 &&
-           pd_manager_find_log_owner(pen->manager, feature->log_id, feature->serial) == NULL;
+    g_autofree char *owner =
+        pd_manager_dup_log_owner(pen->manager, feature->log_id, feature->serial);
+
+    return strcmp(feature->serial, pen->info->serial) == 0 && owner == NULL;
 }
 
 /* True when the Feature was taken over; else the pen was told off already. */

@@ -38,17 +38,18 @@ pd_manager_find_by_address(PdPenManager *self, const char *address)
     return NULL;
 }
 
-PdPen *
-pd_manager_find_log_owner(PdPenManager *self, uint64_t log_id, const char *serial)
+char *
+pd_manager_dup_log_owner(PdPenManager *self, uint64_t log_id, const char *serial)
 {
     for (guint i = 0; i < self->pens->len; i++) {
         PdPen *pen = g_ptr_array_index(self->pens, i);
 
         if (pen->info->log_id == log_id && strcmp(pen->info->serial, serial) != 0) {
-            return pen;
+            return g_strdup(pen->info->serial);
         }
     }
-    return NULL;
+    g_autofree char *stored = pd_store_dup_log_serial(self->store, log_id);
+    return stored != NULL && strcmp(stored, serial) != 0 ? g_steal_pointer(&stored) : NULL;
 }
 
 static PdPen *

@@ -289,8 +289,11 @@ struct PdPenManager {
 /** An enrolled pen, NULL = none. Owns: borrowed. */
 PdPen *pd_manager_find(PdPenManager *self, const char *serial);
 PdPen *pd_manager_find_by_address(PdPenManager *self, const char *address);
-/** Another enrolled pen than @serial's whose log this is: no two pens share one (F2). */
-PdPen *pd_manager_find_log_owner(PdPenManager *self, uint64_t log_id, const char *serial);
+/**
+ * Serial of another pen than @serial whose log this is, enrolled or forgotten: no two pens
+ * share one (F2). NULL = none. Owns: the caller.
+ */
+char *pd_manager_dup_log_owner(PdPenManager *self, uint64_t log_id, const char *serial);
 /** A newly enrolled pen. Owns: takes @info. Returns it, borrowed. */
 PdPen *pd_manager_add(PdPenManager *self, PdPenInfo *info);
 

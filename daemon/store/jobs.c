@@ -224,6 +224,25 @@ touch_sessions(PdLedger *ledger, const PdPenInfo *pen, GError **error)
     return stmt != NULL && got == 0;
 }
 
+/* The id is the log's for ever, and so is the pen that made it: another that comes with it has
+ * copied it. Sessions are not put down to somebody else afterwards. */
+static bool
+check_log(PdLedger *ledger, const PdPenInfo *pen, GError **error)
+{
+    const PdLog *log = pen->log_id != 0 ? pd_ledger_get_log(ledger, pen->log_id) : NULL;
+
+    if (log == NULL || log->serial[0] == '\0' || g_str_equal(log->serial, pen->serial)) {
+        return true;
+    }
+    g_set_error(error,
+                PD_ERROR,
+                PD_ERROR_WRONG_PEN,
+                "the pen %s claims the log of the pen %s",
+                pen->serial,
+                log->serial);
+    return false;
+}
+
 static bool
 describe_log(PdLedger *ledger, const PdPenInfo *pen, GError **error)
 {
@@ -235,6 +254,7 @@ describe_log(PdLedger *ledger, const PdPenInfo *pen, GError **error)
     g_free(log->serial);
     log->serial = g_strdup(pen->serial);
     log->tick_unit = pen->tick_unit;
+    log->changed = true;
     return pd_ledger_write_log(ledger, log, error) &&
            pd_db_run(ledger->db,
                      error,
@@ -253,7 +273,7 @@ run_save_pen(gpointer data, PdLedger *ledger, GError **error)
         pen->adapters != NULL ? g_strjoinv(",", pen->adapters) : g_strdup("");
     bool enrolled = false;
 
-    if (!is_enrolled(ledger, pen->serial, &enrolled, error) ||
+    if (!check_log(ledger, pen, error) || !is_enrolled(ledger, pen->serial, &enrolled, error) ||
         !write_pen(ledger, pen, adapters, error) ||
         (!enrolled && !journal_enrolled(ledger, pen, adapters, error))) {
         return false;

@@ -409,6 +409,12 @@ pd_store_get_settled(PdStore *self, uint64_t log_id, PenRanges *ranges_out)
     pd_writer_get_settled(self->writer, log_id, ranges_out);
 }
 
+char *
+pd_store_dup_log_serial(PdStore *self, uint64_t log_id)
+{
+    return pd_writer_dup_log_serial(self->writer, log_id);
+}
+
 uint32_t
 pd_store_get_n_faulty(PdStore *self, uint64_t log_id)
 {

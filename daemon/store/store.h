@@ -204,7 +204,12 @@ void pd_store_append_damaged(
 /** Remember an anchor of @log_id. Any thread. */
 void pd_store_add_anchor(PdStore *self, uint64_t log_id, const PenAnchor *anchor);
 
-/** Insert or update an enrolled pen (by serial). Durable at once; completes after commit. */
+/**
+ * Insert or update an enrolled pen (by serial). Durable at once; completes after commit.
+ *
+ * Errors: PD_ERROR_WRONG_PEN: its log is that of another pen, be that one forgotten: nothing
+ *         was changed.
+ */
 void pd_store_save_pen_async(PdStore *self,
                              const PdPenInfo *pen,
                              GCancellable *cancellable,
@@ -246,6 +251,12 @@ GPtrArray *pd_store_load_pens(PdStore *self, GError **error);
  * here and the caller's to clear. Thread-safe snapshot, no disk access.
  */
 void pd_store_get_settled(PdStore *self, uint64_t log_id, PenRanges *ranges_out);
+
+/**
+ * Serial of the pen that @log_id belongs to, whether it is enrolled still or was forgotten;
+ * NULL when nobody's. Thread-safe, no disk access. Owns: the caller.
+ */
+char *pd_store_dup_log_serial(PdStore *self, uint64_t log_id);
 
 /**
  * Whole records of @log_id since start that no pen should send: a body that cannot be

@@ -160,6 +160,16 @@ pd_writer_get_n_faulty(PdWriter *self, uint64_t log_id)
     return n_faulty;
 }
 
+char *
+pd_writer_dup_log_serial(PdWriter *self, uint64_t log_id)
+{
+    pd_lock_enter(&self->lock);
+    const PdLog *log = g_hash_table_lookup(self->published, &log_id);
+    char *serial = log != NULL && log->serial[0] != '\0' ? g_strdup(log->serial) : NULL;
+    pd_lock_leave(&self->lock);
+    return serial;
+}
+
 void
 pd_writer_set_wall_synced(PdWriter *self, bool synced)
 {

@@ -37,14 +37,30 @@ def disk_bytes(rig):
     return sum(path.stat().st_size for path in files)
 
 
-def enroll_bad(rig, kind):
+def refuse_bad(rig):
     """Who claims another pen's log is refused, in words."""
-    if kind != "log-id":
-        rig.enroll(BAD)
-        return
     done = rig.ctl("enroll", rig.truth()["pens"][1]["address"], timeout=90.0)
     if done.returncode != harness.FAILED or GOOD not in done.stderr:
         raise harness.Failure(f"another pen's log: exit {done.returncode}: {done.stderr!r}")
+
+
+def enroll_bad(rig, kind):
+    if kind == "log-id":
+        refuse_bad(rig)
+    else:
+        rig.enroll(BAD)
+
+
+def refuse_after_forgetting(rig):
+    """A log stays its pen's when that one is forgotten; that one may come back."""
+    before = sorted(session["id"] for session in rig.ctl_json("sessions"))
+    rig.ctl_ok("forget", GOOD, "--force")
+    refuse_bad(rig)
+    after = rig.ctl_json("sessions")
+    if sorted(session["id"] for session in after) != before or \
+            {session["pen"] for session in after} != {GOOD} or rig.ctl_json("pens"):
+        raise harness.Failure(f"another pen has a part in {after}")
+    rig.enroll(GOOD)
 
 
 def check_own(rig, kind):
@@ -81,6 +97,8 @@ def run_kind(kind):
             raise harness.Failure(f"grown by {grown} KiB, {used} bytes on disk")
         check_own(rig, kind)
         settle(rig, lambda: compare_all(rig, truth, [GOOD]), 10.0, "the good pen suffers later")
+        if kind == "log-id":
+            refuse_after_forgetting(rig)
         rig.stop_daemon()
         return f"grown by {grown} KiB, {used // 1024} KiB on disk, good one {late_s:.1f} s late"
 

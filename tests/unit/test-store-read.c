@@ -167,8 +167,8 @@ test_closed_by(void)
     g_assert_cmpstr(open->state, ==, "open");
 }
 
-static void
-save_pen(Rig *rig, const char *serial, uint64_t log_id, uint32_t tick_unit)
+static bool
+try_save_pen(Rig *rig, const char *serial, uint64_t log_id, uint32_t tick_unit, GError **error)
 {
     char *adapters[] = { (char *)(uintptr_t) "00:00:00:00:00:01",
                          (char *)(uintptr_t) "00:00:00:00:00:02",
@@ -181,9 +181,16 @@ save_pen(Rig *rig, const char *serial, uint64_t log_id, uint32_t tick_unit)
         .tick_unit = tick_unit,
         .overwritten = 3,
     };
+
+    return rig_save_pen(rig, &pen, error);
+}
+
+static void
+save_pen(Rig *rig, const char *serial, uint64_t log_id, uint32_t tick_unit)
+{
     g_autoptr(GError) error = NULL;
 
-    g_assert_true(rig_save_pen(rig, &pen, &error));
+    g_assert_true(try_save_pen(rig, serial, log_id, tick_unit, &error));
     g_assert_no_error(error);
 }
 
@@ -255,6 +262,44 @@ test_pens(void)
     g_assert_cmpuint(gone->len, ==, 0);
     g_autoptr(GPtrArray) kept = rig_list(rig, NULL, 0, 10);
     g_assert_cmpuint(kept->len, ==, 3);
+}
+
+static void
+expect_owner(Rig *rig, const char *serial)
+{
+    g_autofree char *owner = pd_store_dup_log_serial(rig->store, LOG_ID);
+
+    g_assert_cmpstr(owner, ==, serial);
+}
+
+/* A log stays its pen's, be that one forgotten: another that comes with it is refused. */
+static void
+test_claimed_log(void)
+{
+    g_autoptr(Rig) rig = rig_new();
+    g_autoptr(Treatment) treatment = treatment_new(&plan);
+    g_autoptr(GError) error = NULL;
+
+    expect_owner(rig, NULL);
+    save_pen(rig, "PEN-1", LOG_ID, 0);
+    expect_owner(rig, "PEN-1");
+    rig_append_all(rig, treatment);
+    rig_flush(rig);
+    g_assert_true(forget(rig, "PEN-1", &error));
+    for (int i = 0; i < 2; i++) {
+        expect_owner(rig, "PEN-1");
+        g_assert_false(try_save_pen(rig, "PEN-2", LOG_ID, 0, &error));
+        g_assert_error(error, PD_ERROR, PD_ERROR_WRONG_PEN);
+        g_clear_error(&error);
+        g_autoptr(GPtrArray) none = pd_store_load_pens(rig->store, NULL);
+        g_assert_cmpuint(none->len, ==, 0);
+        g_autoptr(PdSession) session = get_first(rig);
+        g_assert_cmpstr(session->serial, ==, "PEN-1");
+        rig_close(rig);
+        rig_open(rig);
+    }
+    save_pen(rig, "PEN-2", LOG_ID + 1, 0);
+    save_pen(rig, "PEN-1", LOG_ID, 0);
 }
 
 /* A pen that formatted its memory goes on in another log: nothing more comes of the old. */
@@ -450,6 +495,7 @@ main(int argc, char **argv)
     g_test_add_func("/store/read/closed-by", test_closed_by);
     g_test_add_func("/store/read/pens", test_pens);
     g_test_add_func("/store/read/left-log", test_left_log);
+    g_test_add_func("/store/read/claimed-log", test_claimed_log);
     g_test_add_func("/store/read/filters", test_filters);
     g_test_add_func("/store/read/paging", test_paging);
     g_test_add_func("/store/read/journal-pages", test_journal_pages);
