@@ -379,8 +379,9 @@ pd_ledger_touch_before(PdLedger *self, uint64_t log_id, uint32_t number, GError 
 {
     g_autoptr(PdStmt) stmt = pd_db_query(self->db,
                                          error,
-                                         "select number, state from session where log_id = ?"
-                                         " and number < ? order by number desc limit 1",
+                                         "select number, state, has_end from session where"
+                                         " log_id = ? and number < ?"
+                                         " order by number desc limit 1",
                                          "ii",
                                          (int64_t)log_id,
                                          (int64_t)number);
@@ -390,7 +391,9 @@ pd_ledger_touch_before(PdLedger *self, uint64_t log_id, uint32_t number, GError 
         return got == 0;
     }
     const char *state = pd_stmt_get_text(stmt, 1);
-    if (g_str_equal(state, "complete") || g_str_equal(state, "lossy")) {
+    /* What ended in a hole goes as far as what comes after it lets it. */
+    if (g_str_equal(state, "complete") || g_str_equal(state, "erased") ||
+        (g_str_equal(state, "lossy") && sqlite3_column_int64(stmt, 2) != 0)) {
         return true;
     }
     const uint32_t before = (uint32_t)sqlite3_column_int64(stmt, 0);
@@ -474,7 +477,8 @@ pd_ledger_settle(
     }
     log->changed = log->changed || added->len > 0;
     return added->len == 0 ||
-           (fall_behind(self, error) && touch_unfinished(self, log_id, last, error));
+           (fall_behind(self, error) && touch_unfinished(self, log_id, last, error) &&
+            (last == UINT32_MAX || pd_ledger_touch_before(self, log_id, last + 1, error)));
 }
 
 bool

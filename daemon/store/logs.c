@@ -195,6 +195,28 @@ pd_log_dup_missing(const PdLog *self, uint32_t first, uint32_t last)
     return out;
 }
 
+/* Numbers that were overwritten or went to another gateway tell nothing of what follows. */
+static bool
+is_hole(PdCause cause)
+{
+    return cause == PD_CAUSE_HOLE_FLASH_ERROR || cause == PD_CAUSE_HOLE_TORN_WRITE ||
+           cause == PD_CAUSE_HOLE_UNSPECIFIED || cause == PD_CAUSE_DAMAGED;
+}
+
+uint32_t
+pd_log_last_hole(const PdLog *self, uint32_t last)
+{
+    uint32_t at = last;
+
+    for (guint i = 0; i < self->causes->len; i++) {
+        const PdMissing *cause = &g_array_index(self->causes, PdMissing, i);
+        if (cause->first > at && cause->first - at == 1 && is_hole(cause->cause)) {
+            at = cause->last;
+        }
+    }
+    return at < UINT32_MAX && pen_ranges_contains(&self->stored, at + 1) ? last : at;
+}
+
 uint32_t
 pd_log_contiguous(const PdLog *self)
 {

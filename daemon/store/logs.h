@@ -46,6 +46,12 @@ void pd_log_count_faulty(PdLog *self, uint32_t n);
 /** What is not stored of first..last, with its cause; MISSING where it is still asked for. */
 GArray *pd_log_dup_missing(const PdLog *self, uint32_t first, uint32_t last);
 
+/**
+ * End of the run of holes and damaged numbers right after @last, when what follows is not
+ * stored; @last when there is none.
+ */
+uint32_t pd_log_last_hole(const PdLog *self, uint32_t last);
+
 /** Deep copy of everything but the strings' identity. */
 PdLog *pd_log_copy(const PdLog *self);
 

@@ -210,9 +210,11 @@ pd_verdict_judge(PdLedger *ledger,
         !was_left(ledger, log, fold, &left, error)) {
         return false;
     }
-    verdict->is_final = fold->has_end || next != 0;
+    /* A pen that goes on has said more when it says that one of its numbers is a hole. */
+    const uint32_t hole = pd_log_last_hole(log, fold->last);
+    verdict->is_final = fold->has_end || next != 0 || hole != fold->last;
     verdict->is_over = verdict->is_final || left;
-    verdict->last = fold->has_end || next == 0 ? fold->last : next - 1;
+    verdict->last = fold->has_end ? fold->last : next != 0 ? next - 1 : hole;
     verdict->missing = pd_log_dup_missing(log, session->number, verdict->last);
     verdict->state = judge_state(verdict);
     return has_only_late_end(fold) || place_times(ledger, session, fold, verdict, error);

@@ -278,29 +278,6 @@ test_unfinished(void)
     g_assert_cmpstr(left->state, ==, "partial");
 }
 
-static void
-test_end_lost(void)
-{
-    g_autoptr(Rig) rig = rig_new();
-    g_autoptr(Treatment) treatment = treatment_new(&plan);
-    const uint32_t end = g_array_index(treatment->session_end, uint32_t, 1);
-    const uint32_t number = g_array_index(treatment->sessions, uint32_t, 1);
-
-    for (uint32_t i = 1; i <= treatment->records->len; i++) {
-        if (i != end) {
-            rig_append(rig, treatment, i);
-        }
-    }
-    rig_flush(rig);
-    g_autoptr(PdSession) partial = rig_get_number(rig, LOG_ID, number);
-    g_assert_cmpstr(partial->state, ==, "partial");
-    g_assert_cmpuint(partial->fold.last, ==, end);
-    pd_store_settle(rig->store, LOG_ID, end, end, PD_CAUSE_HOLE_TORN_WRITE);
-    rig_flush(rig);
-    g_autoptr(PdSession) lossy = rig_get_number(rig, LOG_ID, number);
-    g_assert_cmpstr(lossy->state, ==, "lossy");
-}
-
 /* The end that is written in the next boot must not stretch or place the session. */
 static void
 test_reset(void)
@@ -564,7 +541,6 @@ main(int argc, char **argv)
     g_test_add_func("/store/fold/greatest-number", test_greatest_number);
     g_test_add_func("/store/fold/damaged-record", test_damaged_record);
     g_test_add_func("/store/fold/unfinished", test_unfinished);
-    g_test_add_func("/store/fold/end-lost", test_end_lost);
     g_test_add_func("/store/fold/reset", test_reset);
     g_test_add_func("/store/fold/anchors", test_anchors);
     g_test_add_func("/store/fold/duplicates-and-conflicts", test_duplicates_and_conflicts);
