@@ -165,6 +165,22 @@ on_erase(PdDbusLog1 *skeleton,
 }
 
 static void
+audit_hold(const PdServiceRequest *self)
+{
+    gboolean release = FALSE;
+
+    g_variant_get_child(self->arguments, 2, "b", &release);
+    pd_log_event(
+        G_LOG_DOMAIN,
+        &(PdLogEvent){
+            .message_id = PD_LOG_HELD, .session_id = self->key, .has_uid = true, .uid = self->uid },
+        "session %s is %s by user %u",
+        self->key,
+        release ? "released" : "held",
+        self->uid);
+}
+
+static void
 on_held(GObject *source, GAsyncResult *result, gpointer user_data)
 {
     g_autoptr(PdServiceRequest) self = user_data;
@@ -178,6 +194,7 @@ on_held(GObject *source, GAsyncResult *result, gpointer user_data)
         pd_service_request_fail(self, error);
         return;
     }
+    audit_hold(self);
     pd_service_request_return(self, g_variant_new("(t)", seq), NULL);
 }
 

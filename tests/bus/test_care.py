@@ -4,6 +4,7 @@
 erased, restored, and what was erased stays away."""
 
 import json
+import os
 import sqlite3
 import subprocess
 import tarfile
@@ -76,6 +77,10 @@ def check_erasure(rig):
     done = rig.ctl("erase", "--patient", "4711-secret", "--reason", "asked")
     check(done.returncode == harness.FAILED and "release" in done.stderr, f"held: {done}")
     rig.ctl_ok("hold", ids[1], "--release")
+    log = rig.daemon.err.read_text(errors="replace")
+    for did in ("held", "released"):
+        check(f"session {ids[1]} is {did} by user {os.getuid()}" in log, f"no line says {did}")
+    check("a case" not in log, "the reason of a hold is in the log")
     erased = rig.ctl_json("erase", "--patient", "4711-secret", "--reason", "asked")
     check(erased["sessions"] == 2 and erased["left"] == [], f"erased: {erased}")
     for session in ids[:2]:
