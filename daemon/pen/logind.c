@@ -27,7 +27,8 @@ struct PdLogind {
     PdLogindListener listener;
     guint watch_id;
     guint signal_id;
-    int lock_fd; /* -1 = none */
+    guint n_owners; /* that came and went: whose answer counts */
+    int lock_fd;    /* -1 = none */
     bool is_asking;
     bool is_going; /* between the announcement and the wake */
 };
@@ -64,15 +65,26 @@ steal_lock(GVariant *reply, GUnixFDList *fds)
     return g_unix_fd_list_get(fds, index, NULL); /* close-on-exec */
 }
 
+typedef struct {
+    PdLogind *logind; /* ref */
+    guint n_owners;   /* when it was asked */
+} Asked;
+
 static void
 on_lock(GObject *source, GAsyncResult *result, gpointer user_data)
 {
-    PdLogind *self = user_data;
+    g_autofree Asked *asked = user_data;
+    PdLogind *self = asked->logind;
     g_autoptr(GUnixFDList) fds = NULL;
     g_autoptr(GError) error = NULL;
     g_autoptr(GVariant) reply = g_dbus_connection_call_with_unix_fd_list_finish(
         G_DBUS_CONNECTION(source), &fds, result, &error);
 
+    if (asked->n_owners != self->n_owners) {
+        /* Another was asked since; what this one gave ends with the reply. */
+        unref(self);
+        return;
+    }
     self->is_asking = false;
     if (reply != NULL && !g_cancellable_is_cancelled(self->life)) {
         drop_lock(self);
@@ -92,8 +104,12 @@ take_lock(PdLogind *self)
     if (self->is_asking || self->lock_fd >= 0) {
         return;
     }
+    Asked *asked = g_new0(Asked, 1);
+
     self->is_asking = true;
     self->n_refs++;
+    asked->logind = self;
+    asked->n_owners = self->n_owners;
     g_dbus_connection_call_with_unix_fd_list(
         self->bus,
         NAME,
@@ -111,7 +127,7 @@ take_lock(PdLogind *self)
         NULL,
         self->life,
         on_lock,
-        self);
+        asked);
 }
 
 static void
@@ -156,6 +172,15 @@ forget_signal(PdLogind *self)
     }
 }
 
+/* That one was asked and has not answered is no reason not to ask the next. */
+static void
+forget_lock(PdLogind *self)
+{
+    self->n_owners++;
+    self->is_asking = false;
+    drop_lock(self);
+}
+
 static void
 on_appeared(GDBusConnection *bus, const char *name, const char *owner, gpointer user_data)
 {
@@ -172,7 +197,7 @@ on_appeared(GDBusConnection *bus, const char *name, const char *owner, gpointer 
                                                          on_prepare,
                                                          self,
                                                          NULL);
-    drop_lock(self); /* an earlier logind's */
+    forget_lock(self); /* an earlier logind's */
     take_lock(self);
 }
 
@@ -183,7 +208,7 @@ on_vanished(GDBusConnection *bus, const char *name, gpointer user_data)
     PdLogind *self = user_data;
 
     forget_signal(self);
-    drop_lock(self);
+    forget_lock(self);
     if (self->is_going) {
         self->is_going = false;
         self->listener.woke(self->user_data);

@@ -19,6 +19,7 @@ struct FakeLogind {
     guint n_asked;
     int lock_fd; /* our end; -1 = none given */
     bool refuses;
+    GPtrArray *stalled; /* owned; GDBusMethodInvocation that are not answered, NULL = all are */
 };
 
 static const char xml[] = "<node><interface name='org.freedesktop.login1.Manager'>"
@@ -67,6 +68,10 @@ on_method(GDBusConnection *bus,
     g_assert_cmpstr(who, ==, "penteld");
     g_assert_cmpstr(mode, ==, "delay");
     self->n_asked++;
+    if (self->stalled != NULL) {
+        g_ptr_array_add(self->stalled, g_object_ref(invocation));
+        return;
+    }
     if (self->refuses) {
         g_dbus_method_invocation_return_dbus_error(
             invocation, "org.freedesktop.DBus.Error.AccessDenied", "Permission denied");
@@ -108,7 +113,7 @@ fake_logind_new(const char *address, bool refuses)
                                         "/org/freedesktop/DBus",
                                         "org.freedesktop.DBus",
                                         "RequestName",
-                                        g_variant_new("(su)", "org.freedesktop.login1", 4),
+                                        g_variant_new("(su)", "org.freedesktop.login1", 7),
                                         G_VARIANT_TYPE("(u)"),
                                         G_DBUS_CALL_FLAGS_NONE,
                                         5000,
@@ -128,7 +133,14 @@ fake_logind_free(FakeLogind *self)
     if (self->lock_fd >= 0) {
         close(self->lock_fd);
     }
+    g_clear_pointer(&self->stalled, g_ptr_array_unref);
     g_free(self);
+}
+
+void
+fake_logind_stall(FakeLogind *self)
+{
+    self->stalled = g_ptr_array_new_with_free_func(g_object_unref);
 }
 
 bool

@@ -160,6 +160,26 @@ test_refused(void)
     fake_logind_free(logind);
 }
 
+/* One that never answered, and another that takes its place: that one's lock counts. */
+static void
+test_replaced(void)
+{
+    g_autoptr(Rig) rig = rig_new(SCENARIO_USUAL "--pens=1 --speed=4");
+    FakeLogind *mute = fake_logind_new(rig->address, false);
+
+    fake_logind_stall(mute);
+    rig_start_manager(rig, NULL);
+    rig_wait(rig, was_asked, mute, 5000, "a lock to be asked for");
+    FakeLogind *logind = fake_logind_new(rig->address, false);
+    rig_wait(rig, is_held, logind, 3000, "the lock of the one that took its place");
+    fake_logind_free(mute);
+    rig_idle(rig, 500);
+    g_assert_true(fake_logind_is_held(logind));
+    rig_stop_manager(rig);
+    rig_wait(rig, is_given_back, logind, 2000, "the lock to end with its holder");
+    fake_logind_free(logind);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -168,5 +188,6 @@ main(int argc, char **argv)
     g_test_add_func("/manager/sleep", test_sleep);
     g_test_add_func("/manager/sleep-window", test_window);
     g_test_add_func("/manager/sleep-refused", test_refused);
+    g_test_add_func("/manager/sleep-replaced", test_replaced);
     return g_test_run();
 }
