@@ -50,6 +50,9 @@ bool pd_ledger_reload(PdLedger *self, GError **error);
 /** Only each log's numbers, as its row has them. */
 bool pd_ledger_load_numbers(PdLedger *self, GError **error);
 
+/** The same of one log, once. */
+bool pd_ledger_load_log(PdLedger *self, uint64_t log_id, GError **error);
+
 /** The log, made when it is new. Owns: borrowed. */
 PdLog *pd_ledger_get_log(PdLedger *self, uint64_t log_id);
 

@@ -6,13 +6,8 @@
 #include "store/ledger.h"
 
 static bool
-load_logs(PdLedger *self, GError **error)
+load_logs(PdLedger *self, PdStmt *stmt, GError **error)
 {
-    g_autoptr(PdStmt) stmt = pd_db_query(self->db,
-                                         error,
-                                         "select log_id, serial, tick_unit, marked,"
-                                         " marked_wall_us, stored, outside from log",
-                                         "");
     int got = 0;
 
     while (stmt != NULL && (got = pd_db_step(self->db, stmt, error)) > 0) {
@@ -31,13 +26,8 @@ load_logs(PdLedger *self, GError **error)
 }
 
 static bool
-load_causes(PdLedger *self, GError **error)
+load_causes(PdLedger *self, PdStmt *stmt, GError **error)
 {
-    g_autoptr(PdStmt) stmt = pd_db_query(self->db,
-                                         error,
-                                         "select log_id, first, last, cause from settled"
-                                         " order by log_id, first",
-                                         "");
     int got = 0;
 
     while (stmt != NULL && (got = pd_db_step(self->db, stmt, error)) > 0) {
@@ -48,6 +38,10 @@ load_causes(PdLedger *self, GError **error)
     }
     return stmt != NULL && got == 0;
 }
+
+#define LOG_COLUMNS                                                                                \
+    "select log_id, serial, tick_unit, marked, marked_wall_us, stored, outside from log"
+#define CAUSE_COLUMNS "select log_id, first, last, cause from settled"
 
 static bool
 load_erased(PdLedger *self, GError **error)
@@ -175,7 +169,30 @@ load_next_rowid(PdLedger *self, GError **error)
 bool
 pd_ledger_load_numbers(PdLedger *self, GError **error)
 {
-    return load_logs(self, error) && load_causes(self, error);
+    g_autoptr(PdStmt) logs = pd_db_query(self->db, error, LOG_COLUMNS, "");
+
+    if (!load_logs(self, logs, error)) {
+        return false;
+    }
+    g_autoptr(PdStmt) causes =
+        pd_db_query(self->db, error, CAUSE_COLUMNS " order by log_id, first", "");
+    return load_causes(self, causes, error);
+}
+
+bool
+pd_ledger_load_log(PdLedger *self, uint64_t log_id, GError **error)
+{
+    if (g_hash_table_contains(self->logs, &log_id)) {
+        return true;
+    }
+    g_autoptr(PdStmt) log =
+        pd_db_query(self->db, error, LOG_COLUMNS " where log_id = ?", "i", (int64_t)log_id);
+    if (!load_logs(self, log, error)) {
+        return false;
+    }
+    g_autoptr(PdStmt) causes = pd_db_query(
+        self->db, error, CAUSE_COLUMNS " where log_id = ? order by first", "i", (int64_t)log_id);
+    return load_causes(self, causes, error);
 }
 
 bool
@@ -185,6 +202,6 @@ pd_ledger_reload(PdLedger *self, GError **error)
     g_hash_table_remove_all(self->logs);
     /* What was to replace these did not come about: the index still names them. */
     g_ptr_array_set_size(self->replaced, 0);
-    return load_next_rowid(self, error) && load_logs(self, error) && load_causes(self, error) &&
+    return load_next_rowid(self, error) && pd_ledger_load_numbers(self, error) &&
            load_erased(self, error) && load_tail(self, error) && load_behind(self, error);
 }

@@ -145,7 +145,9 @@ step_open(PdVerify *self, GPtrArray *findings, GError **error)
     return self->db != NULL && check_version(self, findings, error);
 }
 
-/* One table in each step: SQLite has no smaller piece. */
+/* One table in each step: SQLite has no smaller piece. That is 0.2 s for 200,000 records, in
+ * which a gateway writes less to the WAL than it does between two checkpoints (bench verify);
+ * what is older lies in segments. */
 static bool
 step_pages(PdVerify *self, GPtrArray *findings, bool *more_out, GError **error)
 {

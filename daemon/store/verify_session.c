@@ -219,27 +219,37 @@ take_numbers(PdVerify *self, const PdSessionFold *session)
     self->summary.n_records += session->crcs->len;
 }
 
-static bool
-make_again(PdVerify *self, const Row *row, GString *what, GError **error)
+/* For some sessions of one look at the store: the numbers of a log are read once. */
+static void
+begin_ledger(PdVerify *self, PdLedger *ledger)
 {
-    PdLedger ledger;
+    const PenFoldConfig config = PEN_FOLD_DEFAULT;
+
+    pd_ledger_init(ledger, self->db, self->raw, &config);
+    ledger->is_quiet = true;
+    ledger->stamp.store_id = "";
+}
+
+static bool
+make_again(PdVerify *self, PdLedger *ledger, const Row *row, GString *what, GError **error)
+{
     bool journaled = false;
 
-    pd_ledger_init(&ledger, self->db, self->raw, &row->config);
-    ledger.is_quiet = true;
-    ledger.stamp.store_id = "";
-    PdSessionFold *session =
-        begin_row(self->db, row->opened_seq, error) && pd_ledger_load_numbers(&ledger, error)
-            ? pd_ledger_get_session(&ledger, row->log_id, row->number, error)
-            : NULL;
-    const bool ok = session != NULL && pd_rebuild_head(&ledger, (uint64_t)row->opened_seq, error) &&
-                    pd_derive_session(&ledger, session, &journaled, error);
+    ledger->config = row->config;
+    PdSessionFold *session = begin_row(self->db, row->opened_seq, error) &&
+                                     pd_ledger_load_log(ledger, row->log_id, error)
+                                 ? pd_ledger_get_session(ledger, row->log_id, row->number, error)
+                                 : NULL;
+    const bool ok = session != NULL && pd_rebuild_head(ledger, (uint64_t)row->opened_seq, error) &&
+                    pd_derive_session(ledger, session, &journaled, error);
     if (ok && session->is_unreadable) {
         g_string_append(what, "its sealed records");
     } else if (ok) {
         take_numbers(self, session);
     }
-    pd_ledger_clear(&ledger);
+    if (session != NULL) {
+        pd_ledger_drop_session(ledger, session);
+    }
     return ok;
 }
 
@@ -285,7 +295,7 @@ check_id(const Row *row)
 
 /* What differs, in words; empty when nothing does. */
 static bool
-check_session(PdVerify *self, const Row *row, GString *what, GError **error)
+check_session(PdVerify *self, PdLedger *ledger, const Row *row, GString *what, GError **error)
 {
     if (!check_id(row)) {
         g_string_append(what, "its id");
@@ -298,7 +308,7 @@ check_session(PdVerify *self, const Row *row, GString *what, GError **error)
         g_string_append(what, "its definition");
         return true;
     }
-    if (!make_again(self, row, what, error)) {
+    if (!make_again(self, ledger, row, what, error)) {
         return false;
     }
     if (what->len > 0) {
@@ -347,18 +357,13 @@ load_rows(PdVerify *self, int64_t after, int64_t n_max, GArray *rows, GError **e
     return stmt != NULL && got == 0;
 }
 
-bool
-pd_verify_sessions(PdVerify *self, GPtrArray *findings, bool *more_out, GError **error)
+static bool
+check_rows(PdVerify *self, PdLedger *ledger, const GArray *rows, GError **error)
 {
-    g_autoptr(GArray) rows = g_array_new(FALSE, FALSE, sizeof(Row));
-
-    if (!load_rows(self, self->cursor, AT_ONCE, rows, error)) {
-        return false;
-    }
     for (guint i = 0; i < rows->len; i++) {
         const Row *row = &g_array_index(rows, Row, i);
         g_autoptr(GString) what = g_string_new(NULL);
-        if (!check_session(self, row, what, error)) {
+        if (!check_session(self, ledger, row, what, error)) {
             return false;
         }
         if (what->len > 0) {
@@ -367,7 +372,54 @@ pd_verify_sessions(PdVerify *self, GPtrArray *findings, bool *more_out, GError *
         self->cursor = row->opened_seq;
         self->summary.n_sessions++;
     }
+    return true;
+}
+
+bool
+pd_verify_sessions(PdVerify *self, GPtrArray *findings, bool *more_out, GError **error)
+{
+    g_autoptr(GArray) rows = g_array_new(FALSE, FALSE, sizeof(Row));
+    PdLedger ledger;
+
+    begin_ledger(self, &ledger);
+    const bool ok = load_rows(self, self->cursor, AT_ONCE, rows, error) &&
+                    check_rows(self, &ledger, rows, error);
+    pd_ledger_clear(&ledger);
     *more_out = rows->len > 0;
+    return ok;
+}
+
+/* Appends to @still when it differs still. */
+static bool
+check_suspect(PdVerify *self,
+              PdLedger *ledger,
+              int64_t opened_seq,
+              GArray *still,
+              GPtrArray *findings,
+              GError **error)
+{
+    g_autoptr(GArray) rows = g_array_new(FALSE, FALSE, sizeof(Row));
+    g_autoptr(GString) what = g_string_new(NULL);
+
+    if (!load_rows(self, opened_seq - 1, 1, rows, error)) {
+        return false;
+    }
+    const Row *row = rows->len > 0 ? &g_array_index(rows, Row, 0) : NULL;
+    if (row == NULL || row->opened_seq != opened_seq) {
+        return true;
+    }
+    if (!check_session(self, ledger, row, what, error)) {
+        return false;
+    }
+    if (what->len > 0) {
+        g_array_append_val(still, opened_seq);
+    }
+    if (what->len > 0 && findings != NULL) {
+        pd_verify_find(findings,
+                       g_strdup_printf("session %s", row->id),
+                       "not what its records and the journal make of it: %s",
+                       what->str);
+    }
     return true;
 }
 
@@ -375,32 +427,18 @@ bool
 pd_verify_suspects(PdVerify *self, GPtrArray *findings, GError **error)
 {
     g_autoptr(GArray) still = g_array_new(FALSE, FALSE, sizeof(int64_t));
+    PdLedger ledger;
+    bool ok = true;
 
-    for (guint i = 0; i < self->suspects->len; i++) {
+    begin_ledger(self, &ledger);
+    for (guint i = 0; ok && i < self->suspects->len; i++) {
         const int64_t opened_seq = g_array_index(self->suspects, int64_t, i);
-        g_autoptr(GArray) rows = g_array_new(FALSE, FALSE, sizeof(Row));
-        g_autoptr(GString) what = g_string_new(NULL);
-        if (!load_rows(self, opened_seq - 1, 1, rows, error)) {
-            return false;
-        }
-        const Row *row = rows->len > 0 ? &g_array_index(rows, Row, 0) : NULL;
-        if (row == NULL || row->opened_seq != opened_seq) {
-            continue;
-        }
-        if (!check_session(self, row, what, error)) {
-            return false;
-        }
-        if (what->len > 0) {
-            g_array_append_val(still, opened_seq);
-        }
-        if (what->len > 0 && findings != NULL) {
-            pd_verify_find(findings,
-                           g_strdup_printf("session %s", row->id),
-                           "not what its records and the journal make of it: %s",
-                           what->str);
-        }
+        ok = check_suspect(self, &ledger, opened_seq, still, findings, error);
     }
-    g_array_set_size(self->suspects, 0);
-    g_array_append_vals(self->suspects, still->data, still->len);
-    return true;
+    pd_ledger_clear(&ledger);
+    if (ok) {
+        g_array_set_size(self->suspects, 0);
+        g_array_append_vals(self->suspects, still->data, still->len);
+    }
+    return ok;
 }

@@ -40,23 +40,29 @@ fill_samples(uint32_t number, PenSamples *samples)
 }
 
 size_t
-bench_record(uint32_t number, uint8_t *out)
+bench_record_of(uint64_t log_id, uint32_t number, uint32_t n_each, uint8_t *out)
 {
     const PenRecordHeader header = {
-        .guard = (uint32_t)BENCH_LOG_ID,
+        .guard = (uint32_t)log_id,
         .number = number,
-        .session = 1,
+        .session = (number - 1) / n_each * n_each + 1,
         .boot = 1,
         .tick = (uint64_t)number * SAMPLES * INTERVAL_TICKS,
     };
-    PenBody body = { .kind = number == 1 ? PEN_BODY_SESSION_BEGIN : PEN_BODY_SAMPLES };
+    PenBody body = { .kind = number == header.session ? PEN_BODY_SESSION_BEGIN : PEN_BODY_SAMPLES };
     size_t n_written = 0;
 
-    if (number > 1) {
+    if (number > header.session) {
         fill_samples(number, &body.samples);
     }
     if (pen_record_encode(&header, &body, out, PEN_RECORD_MAX, &n_written) != PEN_STATUS_OK) {
         abort();
     }
     return n_written;
+}
+
+size_t
+bench_record(uint32_t number, uint8_t *out)
+{
+    return bench_record_of(BENCH_LOG_ID, number, UINT32_MAX, out);
 }

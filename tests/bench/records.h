@@ -14,3 +14,6 @@
  * @out: PEN_RECORD_MAX bytes. Returns the record's length.
  */
 size_t bench_record(uint32_t number, uint8_t *out);
+
+/** The same of log @log_id, where a session begins every @n_each records. */
+size_t bench_record_of(uint64_t log_id, uint32_t number, uint32_t n_each, uint8_t *out);
