@@ -30,7 +30,11 @@ pd_service_backup_free(PdServiceBackup *self)
     if (--self->n_refs > 0) {
         return;
     }
-    pd_backup_free(self->backup);
+    if (self->service->is_closed) {
+        pd_backup_free(self->backup);
+    } else {
+        pd_store_backup_drop(self->service->store, self->backup);
+    }
     pd_service_unref(self->service);
     g_free(self);
 }

@@ -459,8 +459,11 @@ void pd_store_backup_read_async(PdStore *self,
                                 gpointer user_data);
 GBytes *pd_store_backup_read_finish(PdStore *self, GAsyncResult *result, GError **error);
 
-/** Drop the copy. Any thread. */
+/** Drop the copy. Any thread; many files are deleted: see pd_store_backup_drop(). */
 void pd_backup_free(PdBackup *self);
+
+/** The same on a worker. Owns: takes @backup. */
+void pd_store_backup_drop(PdStore *self, PdBackup *backup);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PdBackup, pd_backup_free)
 
 /**

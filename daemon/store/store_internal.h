@@ -17,7 +17,7 @@ struct PdStore {
     PdWriter *writer;
     PdQueue *queue; /* borrowed from the writer */
     PdWorkers *workers;
-    gint *is_backing_up;    /* atomic, in a reference-counted box */
+    gint *is_backing_up;    /* atomic, in a reference-counted box; see ask_backup.c */
     struct PdStore **alive; /* reference-counted box; holds NULL once closed */
     PdLock lock;            /* guards the following */
     GHashTable *linked;     /* set of &log_id */

@@ -51,6 +51,11 @@ answer(PdWorkers *self, PdWork *work, PdDb **db)
     GError *error = NULL;
     gpointer result = NULL;
 
+    if (work->task == NULL) {
+        (void)work->run(work->data, NULL, NULL);
+        g_free(work);
+        return;
+    }
     if (!g_cancellable_set_error_if_cancelled(g_task_get_cancellable(work->task), &error)) {
         if (*db == NULL) {
             *db = pd_db_open(self->path, PD_DB_READER, NULL, &error);

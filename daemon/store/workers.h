@@ -12,11 +12,12 @@
 typedef struct PdWorkers PdWorkers;
 
 typedef struct {
-    /* On a worker. Returns what the task completes with; NULL is an error. */
+    /* On a worker. Returns what the task completes with; NULL is an error. Without a task it
+     * is called with no database, and nobody hears of it. */
     gpointer (*run)(gpointer data, PdDb *db, GError **error);
     gpointer data; /* owned by the task */
     GDestroyNotify free_result;
-    GTask *task; /* owned */
+    GTask *task; /* owned; NULL: run() frees @data */
 } PdWork;
 
 /** Owns: borrows @outbox. @path: the database. */

@@ -64,7 +64,7 @@ def check_backup(rig, path):
     with tarfile.open(path) as archive:
         names = archive.getnames()
     check(names[0] == "index.db" and names[-1] == "manifest", f"members: {names}")
-    check(not (rig.state / "backup.tmp").exists(), "the copy was left behind")
+    rig.wait(lambda: not (rig.state / "backup.tmp").exists(), 10.0, "the copy to be deleted")
 
 
 def check_erasure(rig):

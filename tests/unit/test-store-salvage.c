@@ -345,6 +345,31 @@ test_backup_cancelled(void)
     g_assert_error(error, PD_ERROR, PD_ERROR_BUSY);
 }
 
+static bool
+is_gone(gpointer data)
+{
+    return !g_file_test(data, G_FILE_TEST_EXISTS);
+}
+
+/* Who was read to its end is deleted elsewhere, and is not in the way of the next one. */
+static void
+test_backup_dropped(void)
+{
+    g_autoptr(Rig) rig = rig_new();
+    g_autofree char *copy = rig_path(rig, "backup.tmp");
+    g_autoptr(GError) error = NULL;
+
+    for (int i = 0; i < 20; i++) {
+        PdBackup *backup = care_begin_backup(rig, NULL, &error);
+        g_assert_no_error(error);
+        g_assert_false(is_gone(copy));
+        pd_store_backup_drop(rig->store, backup);
+    }
+    rig_close(rig);
+    g_assert_true(is_gone(copy));
+    rig_open(rig);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -355,5 +380,6 @@ main(int argc, char **argv)
     g_test_add_func("/store/salvage/restored", test_restored);
     g_test_add_func("/store/salvage/unreadable-tombstones", test_unreadable_tombstones);
     g_test_add_func("/store/salvage/backup-cancelled", test_backup_cancelled);
+    g_test_add_func("/store/salvage/backup-dropped", test_backup_dropped);
     return g_test_run();
 }
