@@ -92,77 +92,6 @@ find_targets(PdLedger *ledger, const Erase *erase, GArray *targets, GError **err
     return targets->len > 0;
 }
 
-/* The frame stays, and the hash that the chain needs; salt and content go. */
-static bool
-blank_entry(PdLedger *ledger, int64_t seq, GError **error)
-{
-    g_autoptr(PdStmt) stmt =
-        pd_db_query(ledger->db, error, "select salt, entry from journal where seq = ?", "i", seq);
-    uint8_t content[PD_CHAIN_HASH_SIZE];
-    gsize n_frame = 0;
-
-    if (stmt == NULL || pd_db_step(ledger->db, stmt, error) <= 0) {
-        return false;
-    }
-    const uint8_t *entry = sqlite3_column_blob(stmt, 1);
-    const size_t n_entry = (size_t)sqlite3_column_bytes(stmt, 1);
-    pd_chain_hash_content(sqlite3_column_blob(stmt, 0),
-                          (size_t)sqlite3_column_bytes(stmt, 0),
-                          entry,
-                          n_entry,
-                          content);
-    g_autoptr(GBytes) frame = pd_chain_dup_frame(entry, n_entry);
-    if (frame == NULL) {
-        g_set_error(error,
-                    PD_ERROR,
-                    PD_ERROR_MALFORMED,
-                    "journal entry %" G_GINT64_FORMAT " is damaged: see pentelctl verify",
-                    seq);
-        return false;
-    }
-    const void *bytes = g_bytes_get_data(frame, &n_frame);
-    return pd_db_run(ledger->db,
-                     error,
-                     "update journal set salt = x'', entry = ?, content = ? where seq = ?",
-                     "bbi",
-                     bytes,
-                     n_frame,
-                     content,
-                     sizeof content,
-                     seq);
-}
-
-static bool
-blank_entries(PdLedger *ledger, const GArray *seqs, GError **error)
-{
-    for (guint i = 0; i < seqs->len; i++) {
-        if (!blank_entry(ledger, (int64_t)g_array_index(seqs, uint64_t, i), error)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static GArray *
-list_entries(PdLedger *ledger, const char *id, GError **error)
-{
-    g_autoptr(GArray) seqs = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-    g_autoptr(PdStmt) stmt = pd_db_query(ledger->db,
-                                         error,
-                                         "select seq from journal where session = ?"
-                                         " and session != '' and length(salt) > 0 and kind != ?",
-                                         "ti",
-                                         id,
-                                         (int64_t)PENTEL__V1__JOURNAL_ENTRY__KIND_ERASURE);
-    int got = 0;
-
-    while (stmt != NULL && (got = pd_db_step(ledger->db, stmt, error)) > 0) {
-        const uint64_t seq = (uint64_t)sqlite3_column_int64(stmt, 0);
-        g_array_append_val(seqs, seq);
-    }
-    return stmt != NULL && got == 0 ? g_steal_pointer(&seqs) : NULL;
-}
-
 static bool
 delete_rows(PdLedger *ledger, const Target *target, GError **error)
 {
@@ -325,9 +254,9 @@ pd_erase_absent(PdLedger *ledger, const Pentel__V1__Erasure *erasure, uint32_t u
 static bool
 erase_one(PdLedger *ledger, const Erase *erase, const Target *target, GError **error)
 {
-    g_autoptr(GArray) entries = list_entries(ledger, target->id, error);
+    g_autoptr(GArray) entries = pd_list_entries(ledger, target->id, error);
 
-    return entries != NULL && blank_entries(ledger, entries, error) &&
+    return entries != NULL && pd_blank_entries(ledger, entries, error) &&
            delete_rows(ledger, target, error) && blank_row(ledger, target, error) &&
            remember(ledger, target, error) && write_tombstone(ledger, erase, target, NULL, error);
 }
@@ -418,7 +347,7 @@ erase_mentions(PdLedger *ledger, const Erase *erase, GArray *mentions, GError **
         const Mention *mention = &g_array_index(mentions, Mention, i);
         g_autoptr(GArray) seqs = g_array_new(FALSE, FALSE, sizeof(uint64_t));
         g_array_append_val(seqs, mention->seq);
-        if (!blank_entries(ledger, seqs, error) ||
+        if (!pd_blank_entries(ledger, seqs, error) ||
             !pd_rebuild_head(ledger, (uint64_t)mention->target.opened_seq, error) ||
             !write_tombstone(ledger, erase, &mention->target, seqs, error)) {
             return false;
@@ -453,6 +382,33 @@ erase_targets(PdLedger *ledger, const Erase *erase, const GArray *targets, GErro
         erase->out->n_sessions = targets->len;
     }
     return true;
+}
+
+static bool
+load_old(PdLedger *ledger, const GArray *sessions, GArray *targets, GError **error)
+{
+    for (guint i = 0; i < sessions->len; i++) {
+        g_autoptr(PdStmt) stmt =
+            pd_db_query(ledger->db,
+                        error,
+                        TARGET_COLUMNS " where opened_seq = ? and state != 'erased'",
+                        "i",
+                        g_array_index(sessions, int64_t, i));
+        if (!load_targets(ledger, stmt, targets, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool
+pd_erase_sessions(PdLedger *ledger, const GArray *sessions, const char *reason, GError **error)
+{
+    const Erase erase = { .reason = (char *)(uintptr_t)reason, .uid = PD_JOURNAL_UID_SELF };
+    g_autoptr(GArray) targets = g_array_new(FALSE, FALSE, sizeof(Target));
+
+    return load_old(ledger, sessions, targets, error) &&
+           erase_targets(ledger, &erase, targets, error);
 }
 
 static bool

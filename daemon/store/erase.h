@@ -25,6 +25,21 @@ PdJob pd_job_erase(const PdErasure *erasure, PdErased *erased_out);
 PdJob pd_job_hold(
     const char *id, const char *reason, bool release, uint32_t uid, uint64_t *seq_out);
 
+/** Seqs (uint64_t) of entries about a session that still say something. NULL on error. */
+GArray *pd_list_entries(PdLedger *ledger, const char *id, GError **error);
+
+/** Leave of entries (uint64_t seqs) only what the chain needs. */
+bool pd_blank_entries(PdLedger *ledger, const GArray *seqs, GError **error);
+
+/**
+ * Erase sessions (int64_t opened_seq) of our own accord, each of their segments written anew
+ * once. In the caller's transaction; one that is held stops them all.
+ */
+bool pd_erase_sessions(PdLedger *ledger,
+                       const GArray *sessions,
+                       const char *reason,
+                       GError **error);
+
 /** Erase the content of single entries about a session, as far as they are here. */
 bool pd_erase_entries(PdLedger *ledger,
                       const char *session,
@@ -54,6 +69,9 @@ typedef struct {
     int64_t looked_us; /* monotonic; 0: there is more to do */
     int64_t after;     /* opened_seq of the last one looked at in this round */
 } PdRetirement;
+
+/** When pd_erase_retire() has something to do, monotonic; 0 never as things are. */
+int64_t pd_erase_retire_due(const PdLedger *ledger, uint32_t days, const PdRetirement *at);
 
 /** Erase some sessions that ended more than @days ago, and pass over what cannot be erased. */
 void pd_erase_retire(PdLedger *ledger, uint32_t days, PdRetirement *at);

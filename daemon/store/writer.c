@@ -331,11 +331,19 @@ next_own_us(PdWriter *self)
     bool urgent = false;
 
     pd_derive_pending(&self->ledger, &any, &urgent);
-    const int64_t fold_us = any ? self->derived_us + (int64_t)self->config.commit_ms * 2500 : 0;
-    if (!self->ledger.must_truncate) {
-        return fold_us;
+    const int64_t due_us[] = {
+        any ? self->derived_us + (int64_t)self->config.commit_ms * 2500 : 0,
+        self->ledger.must_truncate ? self->ledger.truncate_us : 0,
+        pd_erase_retire_due(&self->ledger, self->config.retention_days, &self->retired),
+    };
+    int64_t first_us = 0;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(due_us); i++) {
+        if (due_us[i] != 0 && (first_us == 0 || due_us[i] < first_us)) {
+            first_us = due_us[i];
+        }
     }
-    return any ? MIN(fold_us, self->ledger.truncate_us) : self->ledger.truncate_us;
+    return first_us;
 }
 
 /* Now and then is enough: what it witnesses is that a store is not an older one. */

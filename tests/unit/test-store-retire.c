@@ -243,6 +243,55 @@ test_stuck(void)
     }
 }
 
+/* What goes out of one segment goes at once: it is written anew for that. */
+static void
+test_one_segment(void)
+{
+    const TreatmentPlan many = { .log_id = LOG_ID, .seed = 5, .n_sessions = 30, .n_blocks = 4 };
+    g_autoptr(Treatment) treatment = treatment_new(&many);
+    g_autoptr(Rig) rig = rig_new();
+    const PenAnchor anchor = {
+        .boot = 1, .tick_us = 1000, .wall_us = 1600000000000000, .wall_synced = true
+    };
+
+    pd_store_add_anchor(rig->store, LOG_ID, &anchor);
+    rig_append_all(rig, treatment);
+    rig_flush(rig);
+    g_autofree char *held = care_annotate(rig, treatment, 20, "p");
+    care_hold(rig, held, "kept", false);
+    care_seal(rig);
+    g_test_expect_message("store", G_LOG_LEVEL_MESSAGE, "29 sessions are older than 100 days*");
+    retire(rig);
+    g_test_assert_expected_messages();
+    for (guint i = 0; i < 30; i++) {
+        g_autoptr(PdSession) session = rig_get_number(rig, LOG_ID, care_number_of(treatment, i));
+        g_assert_cmpstr(session->state, ==, i == 20 ? "complete" : "erased");
+    }
+    care_expect_sound(rig);
+}
+
+/* Those that are far behind in a large store are found as well, and nobody has to write. */
+static void
+test_far(void)
+{
+    g_autoptr(Treatment) treatment = treatment_new(&plan);
+    g_autoptr(Rig) rig = new_old_rig(treatment, 1);
+
+    rig_close(rig);
+    rig_sql(rig,
+            "update session set opened_seq = opened_seq + 20000;"
+            "update pass set opened_seq = opened_seq + 20000;"
+            "update note set opened_seq = opened_seq + 20000");
+    rig->config.retention_days = 100;
+    rig_open(rig);
+    pd_store_set_wall_synced(rig->store, true);
+    rig_flush(rig);
+    for (int i = 0; i < 200 && rig_sql_int(rig, "select count(*) from erased") == 0; i++) {
+        g_usleep(50000);
+    }
+    g_assert_cmpint(rig_sql_int(rig, "select count(*) from erased"), ==, 1);
+}
+
 /* A reader that keeps the WAL as it is, until it is closed. */
 static sqlite3 *
 begin_reading(Rig *rig)
@@ -305,6 +354,8 @@ main(int argc, char **argv)
     g_test_add_func("/store/retire/open", test_open);
     g_test_add_func("/store/retire/damaged-neighbour", test_damaged_neighbour);
     g_test_add_func("/store/retire/stuck", test_stuck);
+    g_test_add_func("/store/retire/one-segment", test_one_segment);
+    g_test_add_func("/store/retire/far", test_far);
     g_test_add_func("/store/retire/reader", test_reader);
     return g_test_run();
 }
