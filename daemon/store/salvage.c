@@ -226,6 +226,16 @@ copy_facts(Salvage *self, GError **error)
               "select log_id, serial, tick_unit, marked, marked_wall_us from log",
               "insert or ignore into log (log_id, serial, tick_unit, marked, marked_wall_us)"
               " values (?, ?, ?, ?, ?)");
+    /* Whose a log is stands in more than one place. */
+    copy_rows(self,
+              "select log_id, serial, tick_unit from session where serial != ''"
+              " and state != 'erased'",
+              "insert or ignore into log (log_id, serial, tick_unit, marked, marked_wall_us)"
+              " values (?, ?, ?, 0, 0)");
+    copy_rows(self,
+              "select log_id, serial from pen where log_id != 0",
+              "insert or ignore into log (log_id, serial, tick_unit, marked, marked_wall_us)"
+              " values (?, ?, 0, 0, 0)");
     copy_rows(self,
               "select log_id, boot, tick_us, wall_us, synced, error_us from anchor",
               "insert into anchor (log_id, boot, tick_us, wall_us, synced, error_us)"
