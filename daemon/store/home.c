@@ -189,15 +189,23 @@ move_aside(PdHome *self, GError **error)
 }
 
 static char *
-suspect_path(PdHome *self)
+suspect_path(const char *index)
 {
-    return g_build_filename(self->store, "suspect", NULL);
+    g_autofree char *store = g_path_get_dirname(index);
+
+    return g_build_filename(store, "suspect", NULL);
 }
 
 void
 pd_home_suspect(PdHome *self)
 {
-    g_autofree char *path = suspect_path(self);
+    pd_home_suspect_index(self->index);
+}
+
+void
+pd_home_suspect_index(const char *index)
+{
+    g_autofree char *path = suspect_path(index);
     const int fd = g_open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 
     if (fd >= 0) {
@@ -228,7 +236,7 @@ has_orphaned_wal(PdHome *self)
 static PdDb *
 try_open(PdHome *self, bool *damaged_out, GError **error)
 {
-    g_autofree char *suspect = suspect_path(self);
+    g_autofree char *suspect = suspect_path(self->index);
     const bool is_suspect = g_file_test(suspect, G_FILE_TEST_EXISTS);
     g_autoptr(GError) local = NULL;
     int code = SQLITE_OK;

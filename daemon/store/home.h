@@ -50,6 +50,9 @@ void pd_home_drop_restore(PdHome *self);
 /** Leave a mark so that the next start checks every page before it trusts the store. */
 void pd_home_suspect(PdHome *self);
 
+/** The same for whoever knows only where index.db is. Any thread. */
+void pd_home_suspect_index(const char *index);
+
 /**
  * Put 16 MiB aside, to be let go when the disk is full (F26). False while there is not more
  * than twice that.

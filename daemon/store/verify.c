@@ -4,6 +4,7 @@
  * Goes from one thing that can be wrong to the next, a bounded read transaction at a time
  * (F14). What each of them must be is decided in the files beside this one.
  */
+#include "store/home.h"
 #include "store/records.h"
 #include "store/segment.h"
 #include "store/verify_internal.h"
@@ -165,6 +166,7 @@ step_pages(PdVerify *self, GPtrArray *findings, bool *more_out, GError **error)
         if (answer == NULL || strcmp(answer, "ok") != 0) {
             g_autofree char *valid = g_utf8_make_valid(answer != NULL ? answer : "", -1);
             pd_verify_find(findings, g_strdup_printf("table %s", name), "SQLite says: %s", valid);
+            pd_home_suspect_index(self->index);
         }
     }
     sqlite3_finalize(stmt);

@@ -6,12 +6,8 @@
  */
 #include "store/workers.h"
 
+#include "store/home.h"
 #include "store/lock.h"
-
-#include <glib/gstdio.h>
-
-#include <fcntl.h>
-#include <unistd.h>
 
 #define N_WORKERS 3u
 
@@ -36,12 +32,7 @@ suspect(PdWorkers *self, PdDb *db)
     if (code != SQLITE_CORRUPT && code != SQLITE_NOTADB) {
         return;
     }
-    g_autofree char *directory = g_path_get_dirname(self->path);
-    g_autofree char *path = g_build_filename(directory, "suspect", NULL);
-    const int fd = g_open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    if (fd >= 0) {
-        close(fd);
-    }
+    pd_home_suspect_index(self->path);
     g_warning("a query met damage in the store: restart penteld to have it checked");
 }
 
