@@ -174,8 +174,13 @@ void
 pd_writer_set_wall_synced(PdWriter *self, bool synced)
 {
     pd_lock_enter(&self->lock);
+    const bool is_now = synced && !self->wall_synced;
     self->wall_synced = synced;
     pd_lock_leave(&self->lock);
+    if (is_now) {
+        /* What waits for a clock that is right is not to wait for a record as well. */
+        pd_queue_submit(self->queue, &(PdJob){ 0 });
+    }
 }
 
 void

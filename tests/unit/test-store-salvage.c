@@ -341,6 +341,7 @@ test_backup_cancelled(void)
     care_back_up(rig, path);
     g_autoptr(PdBackup) first = care_begin_backup(rig, NULL, &error);
     g_assert_no_error(error);
+    g_assert_nonnull(first);
     g_assert_null(care_begin_backup(rig, NULL, &error));
     g_assert_error(error, PD_ERROR, PD_ERROR_BUSY);
 }
