@@ -104,6 +104,19 @@ pd_home_drop_restore(PdHome *self)
     (void)g_rmdir(path);
 }
 
+/* What the exchange left in @path gets the name it is kept under. */
+static char *
+keep_replaced(PdHome *self, const char *path)
+{
+    g_autofree char *kept = dup_aside(self, "replaced");
+
+    /* The backup stands for what was salvaged as well. */
+    pd_pending_clear(self->state);
+    const bool ok = g_rename(path, kept) == 0;
+    (void)pd_sync_directory(self->state, NULL);
+    return ok ? g_steal_pointer(&kept) : NULL;
+}
+
 char *
 pd_home_settle_restore(PdHome *self)
 {
@@ -117,15 +130,7 @@ pd_home_settle_restore(PdHome *self)
     }
     /* An empty one was begun and no more. */
     if (g_file_test(path, G_FILE_TEST_EXISTS) && g_rmdir(path) != 0) {
-        kept = dup_aside(self, "replaced");
-        if (g_rename(path, kept) != 0) {
-            g_clear_pointer(&kept, g_free);
-        }
-        (void)pd_sync_directory(self->state, NULL);
-    }
-    if (kept != NULL) {
-        /* The backup stands for what was salvaged as well. */
-        pd_pending_clear(self->state);
+        kept = keep_replaced(self, path);
     }
     (void)g_unlink(mark);
     return kept;

@@ -157,7 +157,7 @@ test_restore(void)
     bool is_done = false;
 
     care_back_up(rig, backup);
-    g_autofree char *id = care_annotate(rig, treatment, 1, PATIENT);
+    g_free(care_annotate(rig, treatment, 1, PATIENT));
     rig_close(rig);
     copy_tree(rig->directory, kept);
     for (uint32_t n_steps = 0; !is_done; n_steps++) {
@@ -370,13 +370,13 @@ test_salvage(void)
     g_autoptr(Treatment) treatment = treatment_new(&plan);
     g_autoptr(Rig) rig = care_new_rig(treatment);
     g_autofree char *kept = g_strconcat(rig->directory, ".kept", NULL);
-    g_autofree char *said = care_annotate(rig, treatment, 1, PATIENT);
     g_autofree char *erased = care_annotate(rig, treatment, 0, "another");
     g_autoptr(GError) error = NULL;
     bool is_done = false;
     uint32_t n_steps = 0;
     uint32_t n = 0;
 
+    g_free(care_annotate(rig, treatment, 1, PATIENT));
     g_assert_true(care_erase(rig, &(PdErasure){ .session = erased, .reason = "r" }, &n, &error));
     rig_close(rig);
     const int64_t n_anchors = rig_sql_int(rig, "select count(*) from anchor");
