@@ -203,7 +203,7 @@ care_back_up(Rig *rig, const char *path)
         g_autoptr(GBytes) piece = pd_store_backup_read_finish(rig->store, result, &error);
         g_assert_no_error(error);
         const void *bytes = g_bytes_get_data(piece, &n_piece);
-        g_assert_cmpuint(fwrite(bytes, 1, n_piece, file), ==, n_piece);
+        g_assert_true(n_piece == 0 || fwrite(bytes, 1, n_piece, file) == n_piece);
     }
     fclose(file);
     pd_backup_free(backup);
