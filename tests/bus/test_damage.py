@@ -109,8 +109,66 @@ def run_kind(kind):
         return f"ended {n_ends} times"
 
 
+def count_anchors(rig):
+    db = sqlite3.connect(f"file:{rig.state}/store/index.db?mode=ro", uri=True)
+    try:
+        return db.execute("select count(*) from anchor").fetchone()[0]
+    finally:
+        db.close()
+
+
+def seal(rig):
+    """As of two days ago what is over goes into a segment. Its path."""
+    n_anchors = count_anchors(rig)
+    rig.stop_daemon()
+    # What is learnt of the clock at the next link is then not about sessions that are over.
+    rig.start_daemon()
+    rig.wait(lambda: count_anchors(rig) >= n_anchors + len(SERIALS), 20.0, "both pens to be linked")
+    rig.stop_daemon()
+    db = sqlite3.connect(rig.state / "store/index.db")
+    with db:
+        db.execute("update session set end_wall_us = end_wall_us - 172800000000")
+    db.close()
+    rig.start_daemon()
+    return rig.wait(lambda: next((rig.state / "store/raw").glob("*.seg"), None), 30.0,
+                    "a segment", every=0.2)
+
+
+def run_sealed(kind):
+    """A byte of a segment: a session cannot be read, which is said; all else goes on."""
+    with harness.Rig(f"damage {kind}") as rig:
+        rig.start_sim("--pens=2", "--pairing=-1", "--wait-for-bond", "--speed=8", "--sessions=2",
+                      "--passes=2")
+        rig.start_daemon()
+        rig.enroll(*SERIALS)
+        truth = rig.wait_done(90.0)
+        settle(rig, lambda: compare_all(rig, truth), 30.0, "pentelctl differs from the truth")
+        path = seal(rig)
+        with open(path, "r+b") as file:
+            file.seek(path.stat().st_size // 4)
+            byte = file.read(1)
+            file.seek(-1, 1)
+            file.write(bytes([byte[0] ^ 0x55]))
+        done = rig.ctl("verify", timeout=60.0)
+        text = " ".join(done.stdout.split())
+        check(done.returncode == ALTERED and text.count("its sealed records") == 1,
+              f"not found: {done}")
+        look(rig)
+        ids = [session["id"] for session in rig.ctl_json("sessions", "--all")]
+        check(len(ids) == 4, f"sessions: {ids}")
+        for session in ids:
+            rig.ctl_ok("annotate", session, "--note", "still here")
+            check(rig.ctl_json("show", session)["note"] == "still here", f"{session} is silent")
+        check(not list(rig.state.glob("damaged-*")), "a store that can be read went aside")
+        rig.check_daemon()
+        rig.stop_daemon()
+        return f"1 of {len(ids)} sessions cannot be read"
+
+
 def run():
-    return harness.in_parallel(sys.argv[1:] or KINDS, run_kind, n_workers=2)
+    return harness.in_parallel(sys.argv[1:] or [*KINDS, "sealed"],
+                               lambda kind: (run_sealed if kind == "sealed" else run_kind)(kind),
+                               n_workers=2)
 
 
 if __name__ == "__main__":
