@@ -21,8 +21,9 @@
 #include <errno.h>
 #include <string.h>
 
-#define CHUNK    4096
-#define FAIL_MAX 1000000 /* keys in a row that cannot be read before the rest is given up */
+#define CHUNK      4096
+#define PROBE_EACH 16
+#define FAIL_MAX   1000000 /* keys in a row that cannot be read before the rest is given up */
 
 typedef struct {
     PdLedger *ledger; /* borrowed; of the fresh store */
@@ -81,6 +82,20 @@ take_next(Salvage *self, const Walk *walk, int64_t *key_inout, int *got_out, GEr
     return walk->take(self, stmt, error);
 }
 
+/* Where the end cannot be read, perhaps nothing can: that is not asked for each key, as a
+ * start waits for it. Returns a key from which on something can be read, negative for none. */
+static int64_t
+find_readable(Salvage *self, const Walk *walk, int64_t from)
+{
+    for (int64_t key = from; key - from < FAIL_MAX; key += PROBE_EACH) {
+        g_autoptr(PdStmt) stmt = pd_db_query(self->old, NULL, walk->next, "i", key);
+        if (stmt != NULL && pd_db_step(self->old, stmt, NULL) >= 0) {
+            return MAX(key - PROBE_EACH, from);
+        }
+    }
+    return -1;
+}
+
 /* From row to row; where one cannot be read, from key to key until one can. */
 static bool
 take_rows(Salvage *self, const Walk *walk, GError **error)
@@ -91,8 +106,12 @@ take_rows(Salvage *self, const Walk *walk, GError **error)
     int got = 1;
 
     (void)pd_db_get_int(self->old, 1, &first, NULL, walk->first);
-    (void)pd_db_get_int(self->old, 0, &last, NULL, walk->last);
+    const bool has_last = pd_db_get_int(self->old, 0, &last, NULL, walk->last);
     int64_t key = MAX(first, 1) - 1;
+    key = has_last ? key : find_readable(self, walk, key);
+    if (key < 0) {
+        return true;
+    }
     while (n_failed <= FAIL_MAX && key < INT64_MAX && (got != 0 || key < last)) {
         if (!take_next(self, walk, &key, &got, error)) {
             return false;
