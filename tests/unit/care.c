@@ -93,6 +93,54 @@ care_tree_holds(const char *path, const void *bytes, size_t n_bytes)
     return false;
 }
 
+char *
+care_find(const Rig *rig, const char *prefix)
+{
+    g_autoptr(GDir) directory = g_dir_open(rig->directory, 0, NULL);
+    const char *name = NULL;
+    char *found = NULL;
+
+    while ((name = g_dir_read_name(directory)) != NULL) {
+        if (g_str_has_prefix(name, prefix)) {
+            g_assert_null(found);
+            found = rig_path(rig, name);
+        }
+    }
+    return found;
+}
+
+void
+care_overwrite(const Rig *rig, int64_t offset, const void *bytes, size_t n_bytes)
+{
+    g_autofree char *index = rig_path(rig, "store/index.db");
+    FILE *file = fopen(index, "r+");
+
+    g_assert_nonnull(file);
+    g_assert_cmpint(fseek(file, (long)offset, SEEK_SET), ==, 0);
+    g_assert_cmpuint(fwrite(bytes, 1, n_bytes, file), ==, n_bytes);
+    g_assert_cmpint(fclose(file), ==, 0);
+}
+
+int64_t
+care_offset_of(const Rig *rig, const char *table)
+{
+    g_autofree char *sql =
+        g_strdup_printf("select (rootpage - 1) * 4096 from sqlite_master where name = '%s'", table);
+
+    return rig_sql_int(rig, sql);
+}
+
+void
+care_spoil(const Rig *rig, const char *table)
+{
+    g_autofree char *suspect = rig_path(rig, "store/suspect");
+    g_autofree char *garbage = g_strnfill(4096, 'x');
+
+    rig_sql(rig, "pragma wal_checkpoint(truncate)");
+    care_overwrite(rig, care_offset_of(rig, table), garbage, 4096);
+    g_assert_true(g_file_set_contents(suspect, "", 0, NULL));
+}
+
 void
 care_seal(Rig *rig)
 {

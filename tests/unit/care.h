@@ -4,7 +4,7 @@
 
 #include "rig.h"
 
-/* What tests of erasing share: a store of which something goes. */
+/* What tests share of a store of which something goes, or that is damaged. */
 
 #define LOG_ID     UINT64_C(0x9122334455667788)
 #define MARK_BYTES 20u
@@ -15,6 +15,19 @@ void care_hold(Rig *rig, const char *id, const char *reason, bool release);
 
 /** A verification finds nothing. */
 void care_expect_sound(Rig *rig);
+
+/** Path of the only one in the rig's directory whose name begins so. Owns: the caller's; NULL
+ * when there is none. */
+char *care_find(const Rig *rig, const char *prefix);
+
+/** Other bytes in the closed store's index, from @offset on. */
+void care_overwrite(const Rig *rig, int64_t offset, const void *bytes, size_t n_bytes);
+
+/** Where the first page of @table lies in the index. */
+int64_t care_offset_of(const Rig *rig, const char *table);
+
+/** Garbage in that page, after all is in the index, and the mark that has it looked for. */
+void care_spoil(const Rig *rig, const char *table);
 
 /** Whether any file below @path holds these bytes. */
 bool care_tree_holds(const char *path, const void *bytes, size_t n_bytes);

@@ -4,16 +4,14 @@
  * What was acknowledged is there after SIGKILL, once; damage is moved aside and named; a
  * store that is not this one's successor gets another name.
  */
+#include "care.h"
 #include "journal.pb-c.h"
-#include "rig.h"
 #include "util/error.h"
 
 #include <glib/gstdio.h>
 
 #include <string.h>
 #include <unistd.h>
-
-#define LOG_ID UINT64_C(0x9122334455667788)
 
 static const TreatmentPlan plan = {
     .log_id = LOG_ID,
@@ -192,23 +190,6 @@ test_settled_then_killed(void)
     rig_open(rig);
 }
 
-/* The path of the one directory below the rig's whose name begins so; NULL when none. */
-static char *
-find_below(Rig *rig, const char *prefix)
-{
-    g_autoptr(GDir) directory = g_dir_open(rig->directory, 0, NULL);
-    const char *name = NULL;
-    char *found = NULL;
-
-    while ((name = g_dir_read_name(directory)) != NULL) {
-        if (g_str_has_prefix(name, prefix)) {
-            g_assert_null(found);
-            found = rig_path(rig, name);
-        }
-    }
-    return found;
-}
-
 static void
 copy_file(const char *from, const char *to)
 {
@@ -253,7 +234,7 @@ expect_moved_aside(Rig *rig, bool has_main)
     g_autofree char *complaint = rig_dup_health_error(rig);
     g_assert_cmpint(rig_health(rig).state, ==, PD_STORE_DAMAGED);
     g_assert_cmpuint(rig_health(rig).n_sessions, ==, 0);
-    g_autofree char *moved = find_below(rig, "damaged-");
+    g_autofree char *moved = care_find(rig, "damaged-");
     g_assert_nonnull(moved);
     g_assert_nonnull(strstr(complaint, moved));
     g_autofree char *wal = g_build_filename(moved, "index.db-wal", NULL);
@@ -327,7 +308,7 @@ test_damaged_page(void)
     rig_open(rig);
     g_test_assert_expected_messages();
     g_assert_cmpuint(rig_health(rig).n_sessions, ==, 0);
-    g_autofree char *moved = find_below(rig, "damaged-");
+    g_autofree char *moved = care_find(rig, "damaged-");
     g_assert_nonnull(moved);
 }
 
@@ -344,7 +325,7 @@ test_cannot_open(void)
     g_assert_cmpint(g_mkdir(index, 0700), ==, 0);
     g_autoptr(GError) error = rig_open_fails(rig);
     g_assert_error(error, PD_ERROR, PD_ERROR_STORE);
-    g_assert_null(find_below(rig, "damaged-"));
+    g_assert_null(care_find(rig, "damaged-"));
     g_assert_cmpint(g_rmdir(index), ==, 0);
     g_assert_cmpint(g_rename(kept, index), ==, 0);
     rig_open(rig);
@@ -359,7 +340,7 @@ test_newer(void)
     rig_sql(rig, "pragma user_version = 99");
     g_autoptr(GError) error = rig_open_fails(rig);
     g_assert_error(error, PD_ERROR, PD_ERROR_STORE_NEWER);
-    g_assert_null(find_below(rig, "damaged-"));
+    g_assert_null(care_find(rig, "damaged-"));
     rig_sql(rig, "pragma user_version = 2");
     rig_open(rig);
 }

@@ -68,23 +68,6 @@ copy_tree(const char *from, const char *to)
     g_assert_cmpint(status, ==, 0);
 }
 
-/* Path of the only one whose name begins so; NULL when there is none. */
-static char *
-find_aside(Rig *rig, const char *prefix)
-{
-    g_autoptr(GDir) directory = g_dir_open(rig->directory, 0, NULL);
-    const char *name = NULL;
-    char *found = NULL;
-
-    while ((name = g_dir_read_name(directory)) != NULL) {
-        if (g_str_has_prefix(name, prefix)) {
-            g_assert_null(found);
-            found = rig_path(rig, name);
-        }
-    }
-    return found;
-}
-
 /* Of whom the second session is says which store it is. */
 static char *
 dup_patient(Rig *rig, const Treatment *treatment)
@@ -126,8 +109,8 @@ look(Rig *rig, const Treatment *treatment)
     rig->head = 0;
     rig_open(rig);
     g_autofree char *patient = dup_patient(rig, treatment);
-    g_autofree char *aside = find_aside(rig, "replaced-");
-    g_autofree char *unready = find_aside(rig, PD_HOME_RESTORE);
+    g_autofree char *aside = care_find(rig, "replaced-");
+    g_autofree char *unready = care_find(rig, PD_HOME_RESTORE);
     g_autofree char *mark = g_build_filename(rig->directory, "store", PD_HOME_RESTORE_MARK, NULL);
 
     g_assert_null(unready);
@@ -228,8 +211,8 @@ expect_refused(Rig *rig, const char *path, const char *why)
     if (strstr(error->message, why) == NULL) {
         g_error("%s and not %s", error->message, why);
     }
-    g_autofree char *unready = find_aside(rig, PD_HOME_RESTORE);
-    g_autofree char *aside = find_aside(rig, "replaced-");
+    g_autofree char *unready = care_find(rig, PD_HOME_RESTORE);
+    g_autofree char *aside = care_find(rig, "replaced-");
     g_assert_null(unready);
     g_assert_null(aside);
 }
@@ -306,24 +289,6 @@ run_open(gpointer data)
     rig_close(rig);
 }
 
-static void
-spoil(Rig *rig)
-{
-    g_autofree char *index = rig_path(rig, "store/index.db");
-    g_autofree char *suspect = rig_path(rig, "store/suspect");
-    g_autofree char *garbage = g_strnfill(4096, 'x');
-
-    rig_sql(rig, "pragma wal_checkpoint(truncate)");
-    const int64_t offset =
-        rig_sql_int(rig, "select (rootpage - 1) * 4096 from sqlite_master where name = 'pass'");
-    FILE *file = fopen(index, "r+");
-    g_assert_nonnull(file);
-    g_assert_cmpint(fseek(file, (long)offset, SEEK_SET), ==, 0);
-    g_assert_cmpuint(fwrite(garbage, 1, 4096, file), ==, 4096);
-    fclose(file);
-    g_assert_true(g_file_set_contents(suspect, "", 0, NULL));
-}
-
 /* Neither lost nor doubled: records, anchors, what was said, the tombstone. */
 static void
 expect_salvaged(Rig *rig, const Treatment *treatment)
@@ -355,9 +320,9 @@ expect_salvaged(Rig *rig, const Treatment *treatment)
 static void
 expect_aside(Rig *rig)
 {
-    g_autofree char *aside = find_aside(rig, "damaged-");
+    g_autofree char *aside = care_find(rig, "damaged-");
     g_autofree char *index = g_build_filename(aside, "index.db", NULL);
-    g_autofree char *copy = find_aside(rig, "salvage");
+    g_autofree char *copy = care_find(rig, "salvage");
 
     g_assert_true(g_file_test(index, G_FILE_TEST_EXISTS));
     g_assert_null(copy);
@@ -380,7 +345,7 @@ test_salvage(void)
     g_assert_true(care_erase(rig, &(PdErasure){ .session = erased, .reason = "r" }, &n, &error));
     rig_close(rig);
     const int64_t n_anchors = rig_sql_int(rig, "select count(*) from anchor");
-    spoil(rig);
+    care_spoil(rig, "pass");
     copy_tree(rig->directory, kept);
     g_log_set_always_fatal(G_LOG_LEVEL_ERROR);
     for (; !is_done; n_steps++) {

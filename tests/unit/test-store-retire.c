@@ -19,17 +19,26 @@ static const TreatmentPlan plan = {
     .stray_records = true,
 };
 
-/* Sessions of long ago go by themselves, but for a held one; only by a clock that is right. */
-static void
-test_retention(void)
+/* Its pen's clock stands in 2020. */
+static Rig *
+new_early_rig(void)
 {
-    g_autoptr(Treatment) treatment = treatment_new(&plan);
-    g_autoptr(Rig) rig = rig_new();
+    Rig *rig = rig_new();
     const PenAnchor anchor = {
         .boot = 1, .tick_us = 1000, .wall_us = 1600000000000000, .wall_synced = true
     };
 
     pd_store_add_anchor(rig->store, LOG_ID, &anchor);
+    return rig;
+}
+
+/* Sessions of long ago go by themselves, but for a held one; only by a clock that is right. */
+static void
+test_retention(void)
+{
+    g_autoptr(Treatment) treatment = treatment_new(&plan);
+    g_autoptr(Rig) rig = new_early_rig();
+
     rig_append_all(rig, treatment);
     rig_flush(rig);
     g_autofree char *held = care_annotate(rig, treatment, 1, "p");
@@ -65,12 +74,8 @@ append_session(Rig *rig, const Treatment *treatment, guint session)
 static Rig *
 new_old_rig(const Treatment *treatment, guint n_sessions)
 {
-    Rig *rig = rig_new();
-    const PenAnchor anchor = {
-        .boot = 1, .tick_us = 1000, .wall_us = 1600000000000000, .wall_synced = true
-    };
+    Rig *rig = new_early_rig();
 
-    pd_store_add_anchor(rig->store, LOG_ID, &anchor);
     for (guint i = 0; i < n_sessions; i++) {
         append_session(rig, treatment, i);
         care_seal(rig);
@@ -223,12 +228,8 @@ test_stuck(void)
 {
     const TreatmentPlan many = { .log_id = LOG_ID, .seed = 5, .n_sessions = 20, .n_blocks = 4 };
     g_autoptr(Treatment) treatment = treatment_new(&many);
-    g_autoptr(Rig) rig = rig_new();
-    const PenAnchor anchor = {
-        .boot = 1, .tick_us = 1000, .wall_us = 1600000000000000, .wall_synced = true
-    };
+    g_autoptr(Rig) rig = new_early_rig();
 
-    pd_store_add_anchor(rig->store, LOG_ID, &anchor);
     rig_append_all(rig, treatment);
     rig_flush(rig);
     forbid_erasing(rig, 1, care_number_of(treatment, 16));
@@ -249,12 +250,8 @@ test_one_segment(void)
 {
     const TreatmentPlan many = { .log_id = LOG_ID, .seed = 5, .n_sessions = 30, .n_blocks = 4 };
     g_autoptr(Treatment) treatment = treatment_new(&many);
-    g_autoptr(Rig) rig = rig_new();
-    const PenAnchor anchor = {
-        .boot = 1, .tick_us = 1000, .wall_us = 1600000000000000, .wall_synced = true
-    };
+    g_autoptr(Rig) rig = new_early_rig();
 
-    pd_store_add_anchor(rig->store, LOG_ID, &anchor);
     rig_append_all(rig, treatment);
     rig_flush(rig);
     g_autofree char *held = care_annotate(rig, treatment, 20, "p");

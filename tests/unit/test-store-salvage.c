@@ -65,48 +65,18 @@ add_history(Rig *rig)
             "update journal set seq = -seq; update journal set seq = " HISTORY " - seq");
 }
 
-static void
-overwrite(const char *path, int64_t offset, const void *bytes, size_t n_bytes)
-{
-    FILE *file = fopen(path, "r+");
-
-    g_assert_nonnull(file);
-    g_assert_cmpint(fseek(file, (long)offset, SEEK_SET), ==, 0);
-    g_assert_cmpuint(fwrite(bytes, 1, n_bytes, file), ==, n_bytes);
-    fclose(file);
-}
-
-/* Where the page that @table's tree begins with lies in the file. */
-static int64_t
-offset_of(Rig *rig, const char *table)
-{
-    g_autofree char *sql =
-        g_strdup_printf("select (rootpage - 1) * 4096 from sqlite_master where name = '%s'", table);
-
-    return rig_sql_int(rig, sql);
-}
-
-static void
-spoil_table(Rig *rig, const char *table)
-{
-    g_autofree char *index = rig_path(rig, "store/index.db");
-    g_autofree char *garbage = g_strnfill(4096, 'x');
-
-    overwrite(index, offset_of(rig, table), garbage, 4096);
-}
-
 /* The page with the highest keys of a table that has several. */
 static void
 spoil_last_page(Rig *rig, const char *table)
 {
     g_autofree char *index = rig_path(rig, "store/index.db");
-    const int64_t root = offset_of(rig, table);
+    const int64_t root = care_offset_of(rig, table);
     g_autofree char *bytes = NULL;
     gsize n_bytes = 0;
 
     g_assert_true(g_file_get_contents(index, &bytes, &n_bytes, NULL));
     g_assert_cmpint(bytes[root], ==, 5); /* not a leaf */
-    overwrite(index, root + 8, "\x7f\xff\xff\xff", 4);
+    care_overwrite(rig, root + 8, "\x7f\xff\xff\xff", 4);
 }
 
 /* The one with the lowest. */
@@ -114,14 +84,14 @@ static void
 spoil_first_page(Rig *rig, const char *table)
 {
     g_autofree char *index = rig_path(rig, "store/index.db");
-    const int64_t root = offset_of(rig, table);
+    const int64_t root = care_offset_of(rig, table);
     g_autofree char *bytes = NULL;
     gsize n_bytes = 0;
 
     g_assert_true(g_file_get_contents(index, &bytes, &n_bytes, NULL));
     g_assert_cmpint(bytes[root], ==, 5);
     const int64_t cell = (uint8_t)bytes[root + 12] << 8 | (uint8_t)bytes[root + 13];
-    overwrite(index, root + cell, "\x7f\xff\xff\xff", 4);
+    care_overwrite(rig, root + cell, "\x7f\xff\xff\xff", 4);
 }
 
 static void
@@ -148,7 +118,7 @@ test_history(void)
     rig_close(rig);
     add_history(rig);
     rig_sql(rig, "pragma wal_checkpoint(truncate)");
-    spoil_table(rig, "pass");
+    care_spoil(rig, "pass");
     reopen(rig);
     rig_expect_complete(rig, treatment);
     g_autoptr(PdSession) session = rig_get_number(rig, LOG_ID, number_of(treatment, 1));
@@ -264,8 +234,8 @@ test_tombstone(void)
 
     rig_close(rig);
     rig_sql(rig, "pragma wal_checkpoint(truncate)");
-    spoil_table(rig, "pass");
-    spoil_table(rig, "erased");
+    care_spoil(rig, "pass");
+    care_spoil(rig, "erased");
     reopen(rig);
     expect_buried(rig, treatment, 1, id);
 }
@@ -316,7 +286,7 @@ test_unreadable_tombstones(void)
     care_back_up(rig, path);
     rig_close(rig);
     rig_sql(rig, "pragma wal_checkpoint(truncate)");
-    spoil_table(rig, "journal");
+    care_spoil(rig, "journal");
     g_test_expect_message("store", G_LOG_LEVEL_WARNING, "*erased*cannot all be read*");
     g_test_expect_message("store", G_LOG_LEVEL_MESSAGE, "*replaced*");
     g_assert_true(pd_store_restore(rig->directory, path, NULL, &error));

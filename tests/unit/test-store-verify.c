@@ -4,7 +4,7 @@
  * Nothing that a store answers can change without being found: bytes are flipped in its file
  * and in a segment, and whatever then answers otherwise must be found by a verification.
  */
-#include "rig.h"
+#include "care.h"
 #include "store/home.h"
 #include "store/ledger.h"
 #include "store/query.h"
@@ -16,7 +16,6 @@
 
 #include <string.h>
 
-#define LOG_ID    UINT64_C(0x9122334455667788)
 #define STEPS_MAX 2000
 
 static const TreatmentPlan plan = {
@@ -321,19 +320,9 @@ test_salvaged(void)
     g_autoptr(Rig) rig = new_rich_rig(treatment);
     const uint32_t third = g_array_index(treatment->sessions, uint32_t, 2);
     g_autofree char *old_id = g_strdup(pd_store_get_id(rig->store));
-    g_autofree char *index = rig_path(rig, "store/index.db");
-    g_autofree char *suspect = rig_path(rig, "store/suspect");
-    g_autofree char *garbage = g_strnfill(4096, 'x');
 
     rig_close(rig);
-    rig_sql(rig, "pragma wal_checkpoint(truncate)");
-    const int64_t page = rig_sql_int(rig, "select rootpage from sqlite_master where name = 'pass'");
-    FILE *file = fopen(index, "r+");
-    g_assert_nonnull(file);
-    g_assert_cmpint(fseek(file, (long)(page - 1) * 4096, SEEK_SET), ==, 0);
-    g_assert_cmpuint(fwrite(garbage, 1, 4096, file), ==, 4096);
-    fclose(file);
-    g_assert_true(g_file_set_contents(suspect, "", 0, NULL));
+    care_spoil(rig, "pass");
     g_test_expect_message("store", G_LOG_LEVEL_WARNING, "*damaged*moved to*");
     g_test_expect_message("store", G_LOG_LEVEL_MESSAGE, "*salvaged*");
     rig->head = 0;
