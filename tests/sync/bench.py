@@ -135,6 +135,21 @@ class Bench:
     def once(self, name, code=OK, **more):
         return self.run(name, "--once", code=code, **more)
 
+    def ctl(self, *words, code=0, user=None):
+        """pentelctl to its end; checks the exit code, and that a failure is told in one line."""
+        program = CTL
+        if user is not None:
+            program = self.directory / "pentelctl"
+            if not program.exists():
+                program.write_bytes(CTL.read_bytes())
+                program.chmod(0o755)
+        done = subprocess.run([str(program), *map(str, words)], env=self.env, capture_output=True, text=True,
+                              timeout=60, stdin=subprocess.DEVNULL, user=user, cwd="/")
+        if done.returncode != code:
+            raise Failure(f"{words}: exit {done.returncode}, not {code}: {done.stderr!r} {done.stdout!r}")
+        check(code == 0 or len(done.stderr.splitlines()) == 1, f"{words}: not one line: {done.stderr!r}")
+        return done
+
     def hurry(self, name):
         """As if every back-off were over; nothing may run."""
         with contextlib.closing(sqlite3.connect(self.state(name) / "state.db", timeout=10)) as db, db:

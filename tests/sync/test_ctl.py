@@ -19,17 +19,7 @@ FAILED, USAGE, NO_PERMISSION, NOT_FOUND = 1, 2, 4, 5
 
 
 def ctl(bench, *words, code=0, user=None):
-    program = b.CTL
-    if user is not None:
-        program = bench.directory / "pentelctl"
-        if not program.exists():
-            program.write_bytes(b.CTL.read_bytes())
-            program.chmod(0o755)
-    done = subprocess.run([str(program), "sync", *words], env=bench.env, capture_output=True, text=True,
-                          timeout=60, stdin=subprocess.DEVNULL, user=user, cwd="/")
-    if done.returncode != code:
-        raise b.Failure(f"{words}: exit {done.returncode}, not {code}: {done.stderr!r} {done.stdout!r}")
-    check(code == 0 or len(done.stderr.splitlines()) == 1, f"{words}: not one line: {done.stderr!r}")
+    done = bench.ctl("sync", *words, code=code, user=user)
     return done.stdout if code == 0 else done.stderr
 
 

@@ -26,17 +26,8 @@ USAGE, NO_PERMISSION, NOT_FOUND, ALTERED = 2, 4, 5, 9
 
 
 def ctl(bench, *words, code=0, user=None):
-    program = b.CTL
-    if user is not None:
-        program = bench.directory / "pentelctl"
-        if not program.exists():
-            program.write_bytes(b.CTL.read_bytes())
-            program.chmod(0o755)
-    done = subprocess.run([str(program), "import", *map(str, words)], env=bench.env, capture_output=True,
-                          text=True, timeout=60, stdin=subprocess.DEVNULL, user=user, cwd="/")
-    if done.returncode != code:
-        raise b.Failure(f"{words}: exit {done.returncode}, not {code}: {done.stderr!r} {done.stdout!r}")
-    check(len(done.stderr.splitlines()) == (0 if code == 0 else 1), f"{words}: {done.stderr!r}")
+    done = bench.ctl("import", *words, code=code, user=user)
+    check(code != 0 or done.stderr == "", f"{words}: {done.stderr!r}")
     return done
 
 
