@@ -136,23 +136,18 @@ take_raw_row(Salvage *self, PdStmt *stmt, GError **error)
 static bool
 take_tail(Salvage *self, GError **error)
 {
-    static const Walk walk = {
+    Walk walk = {
         .first = "select min(rowid) from raw",
-        .last = "select max(rowid) from raw",
-        .next = "select rowid, log_id, bytes from raw where rowid > ? order by rowid limit 1",
-        .take = take_raw_row,
-    };
-    static const Walk by_sessions = {
-        .first = "select min(raw_min) from session where raw_min > 0",
         .last = "select max(rowid) from raw",
         .next = "select rowid, log_id, bytes from raw where rowid > ? order by rowid limit 1",
         .take = take_raw_row,
     };
     int64_t first = 0;
 
-    return pd_db_get_int(self->old, 0, &first, NULL, walk.first)
-               ? take_rows(self, &walk, error)
-               : take_rows(self, &by_sessions, error);
+    if (!pd_db_get_int(self->old, 0, &first, NULL, walk.first)) {
+        walk.first = "select min(raw_min) from session where raw_min > 0";
+    }
+    return take_rows(self, &walk, error);
 }
 
 static bool
@@ -425,16 +420,15 @@ get_progress(Salvage *self, char **value_out, GError **error)
 static bool
 take_facts(Salvage *self, bool is_begun, GError **error)
 {
-    if (is_begun) {
-        return pd_ledger_reload(self->ledger, error);
-    }
-    return copy_facts(self, error) && set_progress(self, "begun", error);
+    return is_begun || (copy_facts(self, error) && set_progress(self, "begun", error));
 }
 
 static bool
 take_all(Salvage *self, const char *moved_to, bool is_begun, GError **error)
 {
-    if (!pd_db_script(self->ledger->db, "begin immediate", error)) {
+    /* The fresh store may hold what was taken before, by us or of another directory. */
+    if (!pd_db_script(self->ledger->db, "begin immediate", error) ||
+        !pd_ledger_reload(self->ledger, error)) {
         return false;
     }
     if (self->old != NULL &&

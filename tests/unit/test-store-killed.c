@@ -368,6 +368,44 @@ test_salvage(void)
     rig_open(rig);
 }
 
+/* An index that is none: what was sealed is taken, whatever became of the first start. */
+static void
+test_segments(void)
+{
+    g_autoptr(Treatment) treatment = treatment_new(&plan);
+    g_autoptr(Rig) rig = care_new_rig(treatment);
+    g_autofree char *kept = g_strconcat(rig->directory, ".kept", NULL);
+    g_autofree char *garbage = g_strnfill(4096, 'x');
+    bool is_done = false;
+    uint32_t n_steps = 0;
+
+    rig_close(rig);
+    rig_sql(rig, "pragma wal_checkpoint(truncate)");
+    care_overwrite(rig, 0, garbage, 4096);
+    copy_tree(rig->directory, kept);
+    g_log_set_always_fatal(G_LOG_LEVEL_ERROR);
+    for (; !is_done; n_steps++) {
+        g_assert_cmpuint(n_steps, <, STEPS_MAX);
+        is_done = rig_run_steps(run_open, rig, n_steps);
+        rig->head = 0;
+        rig_open(rig);
+        for (guint i = 0; i < 3; i++) {
+            g_autoptr(PdSession) session =
+                rig_get_number(rig, LOG_ID, care_number_of(treatment, i));
+            g_autoptr(GByteArray) raw = rig_read_all_raw(rig, session->id);
+            g_assert_cmpuint(raw->len, >, 0);
+        }
+        rig_close(rig);
+        expect_aside(rig);
+        rig_remove_tree(rig->directory);
+        copy_tree(kept, rig->directory);
+    }
+    g_test_message("%u steps", n_steps);
+    g_assert_cmpuint(n_steps, >, 10);
+    rig_remove_tree(kept);
+    rig_open(rig);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -375,6 +413,7 @@ main(int argc, char **argv)
     g_test_add_func("/store/killed/restore", test_restore);
     g_test_add_func("/store/killed/synced", test_synced);
     g_test_add_func("/store/killed/salvage", test_salvage);
+    g_test_add_func("/store/killed/segments", test_segments);
     g_test_add_func("/store/killed/refused", test_refused);
     return g_test_run();
 }
