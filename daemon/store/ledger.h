@@ -29,7 +29,7 @@ typedef struct {
     GHashTable *sessions; /* owned; PdSessionFold as its own key */
     int64_t next_rowid;   /* of raw; never one twice, so that "folded up to" stays true */
     PdLedgerCounts counts;
-    GPtrArray *replaced; /* owned; paths that go after the commit */
+    GPtrArray *replaced; /* owned; paths that go once no row names them */
     bool must_scrub;     /* something was erased and may still be in free pages */
     bool must_truncate;  /* the same of the WAL */
     int64_t truncate_us; /* monotonic; not before */

@@ -200,8 +200,6 @@ pd_ledger_reload(PdLedger *self, GError **error)
 {
     g_hash_table_remove_all(self->sessions);
     g_hash_table_remove_all(self->logs);
-    /* What was to replace these did not come about: the index still names them. */
-    g_ptr_array_set_size(self->replaced, 0);
     return load_next_rowid(self, error) && pd_ledger_load_numbers(self, error) &&
            load_erased(self, error) && load_tail(self, error) && load_behind(self, error);
 }

@@ -10,8 +10,8 @@
 
 #include <glib/gstdio.h>
 
-static bool
-has_row(PdDb *db, const char *name)
+bool
+pd_has_segment_row(PdDb *db, const char *name)
 {
     g_autoptr(PdStmt) stmt =
         pd_db_query(db, NULL, "select 1 from segment where name = ?", "t", name);
@@ -70,7 +70,7 @@ pd_drop_orphans(PdDb *db, const char *raw_directory)
         g_autofree char *path = g_build_filename(raw_directory, name, NULL);
         if (g_str_equal(name, "sealing.tmp")) {
             (void)g_unlink(path);
-        } else if (g_str_has_suffix(name, ".seg") && !has_row(db, name)) {
+        } else if (g_str_has_suffix(name, ".seg") && !pd_has_segment_row(db, name)) {
             judge_segment(db, raw_directory, name, path);
         }
     }

@@ -15,5 +15,8 @@
  */
 bool pd_salvage(PdLedger *ledger, const char *state, const char *moved_to);
 
+/** Whether the index names a segment, or cannot say. */
+bool pd_has_segment_row(PdDb *db, const char *name);
+
 /** Delete segments that no row names and of which nothing is only there; warn of others. */
 void pd_drop_orphans(PdDb *db, const char *raw_directory);

@@ -5,6 +5,7 @@
  * files that were replaced.
  */
 #include "store/erase.h"
+#include "store/salvage.h"
 #include "store/schema.h"
 #include "util/error.h"
 #include "util/files.h"
@@ -15,11 +16,19 @@
 #define TRUNCATE_US   INT64_C(15000000)
 #define BUSY_SHORT_MS 300
 
+/* What was to replace it may not have come about: then the index still names it. */
 static void
 delete_replaced(PdLedger *ledger)
 {
+    if (ledger->replaced->len == 0) {
+        return;
+    }
     for (guint i = 0; i < ledger->replaced->len; i++) {
-        (void)g_unlink(g_ptr_array_index(ledger->replaced, i));
+        const char *path = g_ptr_array_index(ledger->replaced, i);
+        g_autofree char *name = g_path_get_basename(path);
+        if (!pd_has_segment_row(ledger->db, name)) {
+            (void)g_unlink(path);
+        }
     }
     g_ptr_array_set_size(ledger->replaced, 0);
     (void)pd_sync_directory(ledger->raw_directory, NULL);
@@ -77,7 +86,6 @@ overwrite(PdLedger *ledger, const char *index)
     g_autoptr(GError) error = NULL;
 
     pd_schema_drop_old(index);
-    delete_replaced(ledger);
     if (!pd_db_script(ledger->db, "pragma secure_delete=on", &error) ||
         !overwrite_free_pages(ledger->db, &error)) {
         (void)sqlite3_exec(handle, "rollback", NULL, NULL, NULL);
@@ -96,6 +104,7 @@ pd_erase_finish(PdLedger *ledger, const char *index)
     const int64_t now_us = g_get_monotonic_time();
     const bool is_first = ledger->must_scrub;
 
+    delete_replaced(ledger);
     if (ledger->must_scrub && !overwrite(ledger, index)) {
         return;
     }

@@ -147,6 +147,21 @@ forbid_erasing(Rig *rig, uint32_t first, uint32_t last)
     rig_open(rig);
 }
 
+/* Nothing of what went is left in a file that no row names. */
+static void
+expect_no_more_files(Rig *rig)
+{
+    g_autofree char *raw = rig_path(rig, "store/raw");
+    g_autoptr(GDir) directory = g_dir_open(raw, 0, NULL);
+    const int64_t n_rows = rig_sql_int(rig, "select count(*) from segment");
+    int64_t n_files = 0;
+
+    while (g_dir_read_name(directory) != NULL) {
+        n_files++;
+    }
+    g_assert_cmpint(n_files, ==, n_rows);
+}
+
 /* An erasure that was rolled back has taken nothing, neither then nor with the next one. */
 static void
 test_rolled_back(void)
@@ -160,6 +175,7 @@ test_rolled_back(void)
     g_test_expect_message("store", G_LOG_LEVEL_WARNING, "*forbidden*");
     retire(rig);
     g_test_assert_expected_messages();
+    expect_no_more_files(rig);
     append_session(rig, treatment, 2);
     g_autofree char *next = care_annotate(rig, treatment, 2, PATIENT);
     g_assert_true(care_erase(rig, &(PdErasure){ .session = next, .reason = "r" }, &n, &error));
