@@ -446,6 +446,15 @@ derive(PdLedger *ledger, GError **error)
     return true;
 }
 
+/* What names the patient in sessions that are another's. */
+static bool
+erase_left(PdLedger *ledger, const Erase *erase, GError **error)
+{
+    g_autoptr(GArray) left = list_mentions(ledger, erase->patient, error);
+
+    return left != NULL && erase_mentions(ledger, erase, left, error);
+}
+
 /* Nothing is changed before everything was found and may be erased; what fails in between
  * fails the whole transaction. */
 static bool
@@ -468,13 +477,10 @@ run_erase(gpointer data, PdLedger *ledger, GError **error)
         g_set_error(error, PD_ERROR, PD_ERROR_NOT_FOUND, "no session is of this patient");
         return false;
     }
-    if (!erase_targets(ledger, erase, targets, &local)) {
+    if (!erase_targets(ledger, erase, targets, &local) ||
+        (mentions != NULL && !erase_left(ledger, erase, &local))) {
         g_set_error(error, PD_ERROR, PD_ERROR_STORE, "%s", local->message);
         return false;
-    }
-    if (mentions != NULL) {
-        g_autoptr(GArray) left = list_mentions(ledger, erase->patient, error);
-        return left != NULL && erase_mentions(ledger, erase, left, error);
     }
     return true;
 }

@@ -68,13 +68,18 @@ void pd_erase_finish(PdLedger *ledger, const char *index);
 typedef struct {
     int64_t looked_us; /* monotonic; 0: there is more to do */
     int64_t after;     /* opened_seq of the last one looked at in this round */
+    uint32_t n_failed; /* one after another, of which the disk may be the cause */
+    bool must_scrub;   /* something went in this round: free pages are for its end */
 } PdRetirement;
 
 /** When pd_erase_retire() has something to do, monotonic; 0 never as things are. */
 int64_t pd_erase_retire_due(const PdLedger *ledger, uint32_t days, const PdRetirement *at);
 
-/** Erase some sessions that ended more than @days ago, and pass over what cannot be erased. */
-void pd_erase_retire(PdLedger *ledger, uint32_t days, PdRetirement *at);
+/**
+ * Erase some sessions that ended more than @days ago, and pass over what cannot be erased.
+ * Returns false when something failed: what is in memory is to be read from the disk again.
+ */
+bool pd_erase_retire(PdLedger *ledger, uint32_t days, PdRetirement *at);
 
 /**
  * Write the segment anew without the blocks of @gone (int64_t opened_seq); all rows follow.

@@ -5,6 +5,7 @@
  * a time, so that nobody waits for it: there is no index by age.
  */
 #include "store/erase.h"
+#include "util/error.h"
 
 #define DAY_US    INT64_C(86400000000)
 #define LOOK_US   INT64_C(3600000000)
@@ -12,6 +13,7 @@
 #define LOOK_ROWS 4096 /* less than 1 ms */
 #define AT_ONCE   16
 #define TOGETHER  256 /* of the same segments; about 1 ms each */
+#define FAIL_MAX  16  /* in a row before the disk is left alone until the next round */
 #define TOO_OLD                                                                                    \
     "end_wall_us + time_error_us < ? and state in ('complete', 'lossy', 'closed-by')"              \
     " and hold is null"
@@ -21,6 +23,8 @@ typedef struct {
     uint32_t days;
     int64_t before_us; /* wall */
     GArray *sessions;  /* owned; int64_t opened_seq */
+    PdRetirement *at;  /* borrowed */
+    bool has_failed;
 } Retire;
 
 static bool
@@ -89,12 +93,18 @@ erase(Retire *self, const GArray *sessions, GError **error)
 
 /* Whether to go on: not when the next session would fare no better. */
 static bool
-recover(Retire *self)
+recover(Retire *self, const GError *error)
 {
     const int code = pd_db_last_code(self->ledger->db);
+    const bool is_own = code == SQLITE_CONSTRAINT || code == SQLITE_ERROR;
 
+    self->has_failed = true;
     (void)sqlite3_exec(pd_db_handle(self->ledger->db), "rollback", NULL, NULL, NULL);
-    return (code == SQLITE_OK || code == SQLITE_CONSTRAINT || code == SQLITE_ERROR) &&
+    /* A segment that cannot be written anew: a bad sector is one session's, a full disk all. */
+    if (!is_own && g_error_matches(error, PD_ERROR, PD_ERROR_STORE)) {
+        self->at->n_failed++;
+    }
+    return (is_own || code == SQLITE_OK) && self->at->n_failed < FAIL_MAX &&
            pd_ledger_reload(self->ledger, NULL);
 }
 
@@ -119,10 +129,11 @@ erase_each(Retire *self, guint n, guint *n_out)
         g_autoptr(GError) error = NULL;
         g_array_append_val(one, g_array_index(self->sessions, int64_t, i));
         if (erase(self, one, &error)) {
+            self->at->n_failed = 0;
             ++*n_out;
             continue;
         }
-        const bool goes_on = recover(self);
+        const bool goes_on = recover(self, error);
         warn(self, g_array_index(one, int64_t, 0), error);
         if (!goes_on) {
             return false;
@@ -142,10 +153,11 @@ erase_all(Retire *self, guint *n_out)
         return true;
     }
     if (add_neighbours(self, &error) && erase(self, self->sessions, &error)) {
+        self->at->n_failed = 0;
         *n_out = self->sessions->len;
         return true;
     }
-    if (!recover(self)) {
+    if (!recover(self, error)) {
         g_warning("what is beyond the retention period stays: %s", error->message);
         return false;
     }
@@ -158,9 +170,20 @@ find_last(PdLedger *ledger, int64_t *last_out, GError **error)
     return pd_db_get_int(ledger->db, 0, last_out, error, "select max(opened_seq) from session");
 }
 
-static bool
-look(Retire *self, PdRetirement *at, GError **error)
+/* The free pages of a whole round are overwritten once, at its end. */
+static void
+put_off_scrub(Retire *self, bool was_due, bool is_more)
 {
+    self->at->must_scrub = self->at->must_scrub || self->ledger->must_scrub;
+    self->ledger->must_scrub = was_due || (self->at->must_scrub && !is_more);
+    self->at->must_scrub = self->at->must_scrub && is_more;
+}
+
+static bool
+look(Retire *self, GError **error)
+{
+    PdRetirement *at = self->at;
+    const bool was_due = self->ledger->must_scrub;
     guint n_erased = 0;
     int64_t last = 0;
 
@@ -173,6 +196,8 @@ look(Retire *self, PdRetirement *at, GError **error)
     const bool is_more = erase_all(self, &n_erased) && upto < last;
     at->looked_us = is_more ? 0 : g_get_monotonic_time();
     at->after = is_more ? upto : 0;
+    at->n_failed = is_more ? at->n_failed : 0;
+    put_off_scrub(self, was_due, is_more);
     if (n_erased > 0) {
         g_message("%u sessions are older than %u days and were erased", n_erased, self->days);
     }
@@ -189,23 +214,30 @@ pd_erase_retire_due(const PdLedger *ledger, uint32_t days, const PdRetirement *a
     return at->looked_us == 0 ? g_get_monotonic_time() + PAUSE_US : at->looked_us + LOOK_US;
 }
 
-void
+bool
 pd_erase_retire(PdLedger *ledger, uint32_t days, PdRetirement *at)
 {
-    const int64_t now_us = g_get_monotonic_time();
+    const int64_t due_us = pd_erase_retire_due(ledger, days, at);
     g_autoptr(GArray) sessions = g_array_new(FALSE, FALSE, sizeof(int64_t));
     Retire self = { .ledger = ledger,
                     .days = days,
                     .before_us = ledger->stamp.wall_us - (int64_t)days * DAY_US,
-                    .sessions = sessions };
+                    .sessions = sessions,
+                    .at = at };
     g_autoptr(GError) error = NULL;
 
-    if (days == 0 || !ledger->stamp.wall_synced ||
-        (at->looked_us != 0 && now_us - at->looked_us < LOOK_US)) {
-        return;
+    if (due_us == 0) {
+        put_off_scrub(&self, ledger->must_scrub, false);
+        return true;
     }
-    if (!look(&self, at, &error)) {
+    if (at->looked_us != 0 && g_get_monotonic_time() < due_us) {
+        return true;
+    }
+    if (!look(&self, &error)) {
         g_warning("the retention period: %s", error->message);
-        at->looked_us = now_us;
+        at->looked_us = g_get_monotonic_time();
+        put_off_scrub(&self, ledger->must_scrub, false);
+        return false;
     }
+    return !self.has_failed;
 }

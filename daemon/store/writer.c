@@ -171,6 +171,20 @@ fail_jobs(PdWriter *self, const GError *cause)
     }
 }
 
+/* What is damaged is found and mended by the next start. */
+static void
+suspect_if_damaged(PdWriter *self, int code)
+{
+    if (code != SQLITE_CORRUPT && code != SQLITE_NOTADB) {
+        return;
+    }
+    pd_home_suspect(self->config.home);
+    self->is_suspect = true;
+    pd_lock_enter(&self->lock);
+    self->must_restart = true;
+    pd_lock_leave(&self->lock);
+}
+
 static void
 fail_batch(PdWriter *self, const PdLedgerCounts *counts, const GError *cause)
 {
@@ -178,13 +192,7 @@ fail_batch(PdWriter *self, const PdLedgerCounts *counts, const GError *cause)
 
     g_warning("%s; trying again in %d s", cause->message, (int)(RETRY_US / 1000000));
     (void)sqlite3_exec(pd_db_handle(self->ledger.db), "rollback", NULL, NULL, NULL);
-    if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) {
-        pd_home_suspect(self->config.home);
-        self->is_suspect = true;
-        pd_lock_enter(&self->lock);
-        self->must_restart = true;
-        pd_lock_leave(&self->lock);
-    }
+    suspect_if_damaged(self, code);
     if (code == SQLITE_FULL) {
         pd_home_drop_ballast(self->config.home);
         self->is_full = true;
@@ -361,6 +369,15 @@ write_witness(PdWriter *self)
     pd_identity_write_witness(self->config.home->state, self->config.store_id, self->health.head);
 }
 
+static void
+retire(PdWriter *self)
+{
+    if (!pd_erase_retire(&self->ledger, self->config.retention_days, &self->retired)) {
+        suspect_if_damaged(self, pd_db_last_code(self->ledger.db));
+        self->must_reload = true;
+    }
+}
+
 static gpointer
 run(gpointer data)
 {
@@ -371,7 +388,7 @@ run(gpointer data)
         write_batch(self);
         if (self->retry_us == 0) {
             pd_seal_if_due(&self->ledger, &self->sealed_us);
-            pd_erase_retire(&self->ledger, self->config.retention_days, &self->retired);
+            retire(self);
             pd_erase_finish(&self->ledger, self->config.home->index);
         }
         write_witness(self);

@@ -37,8 +37,10 @@ PdQueue *pd_writer_get_queue(PdWriter *self);
 /** Durable or settled numbers. Any thread. */
 void pd_writer_get_settled(PdWriter *self, uint64_t log_id, PenRanges *ranges_out);
 
-/** Bad bodies and conflicts of a log since start. Any thread. */
+/** As pd_store_dup_log_serial(). Any thread. */
 char *pd_writer_dup_log_serial(PdWriter *self, uint64_t log_id);
+
+/** Bad bodies and conflicts of a log since start. Any thread. */
 uint32_t pd_writer_get_n_faulty(PdWriter *self, uint64_t log_id);
 
 /** Whether the wall clock is synchronised, for what is written from now on. Any thread. */
