@@ -110,7 +110,7 @@ keep_replaced(PdHome *self, const char *path)
 {
     g_autofree char *kept = dup_aside(self, "replaced");
 
-    /* The backup stands for what was salvaged as well. */
+    /* The backup stands for what was salvaged as well, and has the tombstones of it. */
     pd_pending_clear(self->state);
     const bool ok = g_rename(path, kept) == 0;
     (void)pd_sync_directory(self->state, NULL);

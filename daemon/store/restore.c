@@ -10,6 +10,8 @@
 #include "store/backup.h"
 #include "store/erase.h"
 #include "store/identity.h"
+#include "store/pending.h"
+#include "store/salvage.h"
 #include "store/schema.h"
 #include "store/witness.h"
 #include "util/error.h"
@@ -96,17 +98,41 @@ renew_identity(Restore *self, PdDb *db, char **id_out, GError **error)
     return pd_identity_renew(db, old, machine, id_out, error);
 }
 
+/* What cannot be read of it is told, and stands in the way of nothing. */
 static bool
-apply_all(Restore *self, PdLedger *ledger, const char *tombstones, GError **error)
+apply_index(PdLedger *ledger, const char *index, GError **error)
 {
     g_autoptr(GError) local = NULL;
-    g_autoptr(GBytes) own = pd_read_tombstones(self->home.index, &local);
-    g_autoptr(GMappedFile) file = NULL;
+    g_autoptr(GBytes) bytes = pd_read_tombstones(index, &local);
 
     if (local != NULL) {
         g_warning("what was erased in the store before cannot all be read: %s", local->message);
     }
-    if (!pd_apply_tombstones(ledger, own, error)) {
+    return pd_apply_tombstones(ledger, bytes, error);
+}
+
+/* Of stores that went aside and were not salvaged to their end. */
+static bool
+apply_pending(Restore *self, PdLedger *ledger, GError **error)
+{
+    g_autofree char *copy = g_build_filename(self->home.state, "salvage.tmp", NULL);
+    g_autofree char *index = g_build_filename(copy, "index.db", NULL);
+    g_auto(GStrv) paths = pd_pending_list(self->home.state);
+    bool ok = true;
+
+    for (char **path = paths; ok && *path != NULL; path++) {
+        ok = pd_salvage_copy_index(*path, copy, error) && apply_index(ledger, index, error);
+    }
+    pd_backup_remove_tree(copy);
+    return ok;
+}
+
+static bool
+apply_all(Restore *self, PdLedger *ledger, const char *tombstones, GError **error)
+{
+    g_autoptr(GMappedFile) file = NULL;
+
+    if (!apply_index(ledger, self->home.index, error) || !apply_pending(self, ledger, error)) {
         return false;
     }
     if (tombstones == NULL) {

@@ -368,9 +368,8 @@ copy_file(const char *from_path, const char *to_path, GError **error)
     return false;
 }
 
-/* @old_out: NULL when there is none, or none that SQLite knows for one. */
-static bool
-open_copy(const char *moved_to, const char *directory, PdDb **old_out, GError **error)
+bool
+pd_salvage_copy_index(const char *moved_to, const char *directory, GError **error)
 {
     static const char *const names[] = { "index.db", "index.db-wal" };
 
@@ -386,11 +385,17 @@ open_copy(const char *moved_to, const char *directory, PdDb **old_out, GError **
             return false;
         }
     }
-    g_autofree char *index = g_build_filename(directory, "index.db", NULL);
-    *old_out = g_file_test(index, G_FILE_TEST_EXISTS)
-                   ? pd_db_open(index, PD_DB_VERIFIER, NULL, NULL)
-                   : NULL;
     return true;
+}
+
+/* NULL when there is none, or none that SQLite knows for one. */
+static PdDb *
+open_copy(const char *directory)
+{
+    g_autofree char *index = g_build_filename(directory, "index.db", NULL);
+
+    return g_file_test(index, G_FILE_TEST_EXISTS) ? pd_db_open(index, PD_DB_VERIFIER, NULL, NULL)
+                                                  : NULL;
 }
 
 static bool
@@ -445,7 +450,6 @@ static bool
 salvage(Salvage *self, const char *moved_to, const char *directory, GError **error)
 {
     g_autofree char *progress = NULL;
-    g_autoptr(PdDb) old = NULL;
 
     if (!get_progress(self, &progress, error)) {
         return false;
@@ -453,9 +457,10 @@ salvage(Salvage *self, const char *moved_to, const char *directory, GError **err
     if (g_strcmp0(progress, "done") == 0) {
         return true;
     }
-    if (!open_copy(moved_to, directory, &old, error)) {
+    if (!pd_salvage_copy_index(moved_to, directory, error)) {
         return false;
     }
+    g_autoptr(PdDb) old = open_copy(directory);
     self->old = old;
     if (!take_all(self, moved_to, progress != NULL, error)) {
         (void)sqlite3_exec(pd_db_handle(self->ledger->db), "rollback", NULL, NULL, NULL);

@@ -15,6 +15,10 @@
  */
 bool pd_salvage(PdLedger *ledger, const char *state, const char *moved_to);
 
+/** Copy the index of a store that was moved aside into @directory, made anew. Errors:
+ * PD_ERROR_STORE. */
+bool pd_salvage_copy_index(const char *moved_to, const char *directory, GError **error);
+
 /** Whether the index names a segment, or cannot say. */
 bool pd_has_segment_row(PdDb *db, const char *name);
 

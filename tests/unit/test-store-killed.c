@@ -406,6 +406,42 @@ test_segments(void)
     rig_open(rig);
 }
 
+/* A backup from before an erasure, restored while the salvage that knows of it was cut off. */
+static void
+test_restore_after(void)
+{
+    g_autoptr(Treatment) treatment = treatment_new(&plan);
+    g_autoptr(Rig) rig = care_new_rig(treatment);
+    g_autofree char *kept = g_strconcat(rig->directory, ".kept", NULL);
+    g_autofree char *backup = g_strconcat(rig->directory, ".tar", NULL);
+    g_autofree char *erased = care_annotate(rig, treatment, 0, PATIENT);
+    g_autoptr(GError) error = NULL;
+    bool is_done = false;
+    uint32_t n = 0;
+
+    care_back_up(rig, backup);
+    g_assert_true(care_erase(rig, &(PdErasure){ .session = erased, .reason = "r" }, &n, &error));
+    rig_close(rig);
+    care_spoil(rig, "pass");
+    copy_tree(rig->directory, kept);
+    g_log_set_always_fatal(G_LOG_LEVEL_ERROR);
+    for (uint32_t n_steps = 0; !is_done; n_steps++) {
+        g_assert_cmpuint(n_steps, <, STEPS_MAX);
+        is_done = rig_run_steps(run_open, rig, n_steps);
+        pd_store_restore(rig->directory, backup, NULL, &error);
+        g_assert_no_error(error);
+        rig->head = 0;
+        rig_open(rig);
+        care_expect_erased(rig, treatment, 0);
+        rig_close(rig);
+        rig_remove_tree(rig->directory);
+        copy_tree(kept, rig->directory);
+    }
+    rig_remove_tree(kept);
+    g_unlink(backup);
+    rig_open(rig);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -414,6 +450,7 @@ main(int argc, char **argv)
     g_test_add_func("/store/killed/synced", test_synced);
     g_test_add_func("/store/killed/salvage", test_salvage);
     g_test_add_func("/store/killed/segments", test_segments);
+    g_test_add_func("/store/killed/restore-after", test_restore_after);
     g_test_add_func("/store/killed/refused", test_refused);
     return g_test_run();
 }
