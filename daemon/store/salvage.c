@@ -40,8 +40,14 @@ commit(Salvage *self, GError **error)
     bool journaled = false;
 
     self->n_pending = 0;
-    return pd_derive_all(self->ledger, &journaled, error) &&
-           pd_db_script(self->ledger->db, "commit; begin immediate", error);
+    if (!pd_derive_all(self->ledger, &journaled, error) ||
+        !pd_db_script(self->ledger->db, "commit", error)) {
+        return false;
+    }
+    /* Nobody else does it before the store is open, and years would fill the disk. */
+    (void)sqlite3_wal_checkpoint_v2(
+        pd_db_handle(self->ledger->db), NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    return pd_db_script(self->ledger->db, "begin immediate", error);
 }
 
 static bool
@@ -178,8 +184,7 @@ take_segment(Salvage *self, const char *raw, const char *name, GError **error)
     for (guint i = 0; places != NULL && i < places->len; i++) {
         const PdRecordPlace *place = &g_array_index(places, PdRecordPlace, i);
         g_autoptr(GBytes) block = pd_segment_read_block(raw, place, NULL);
-        if (block != NULL &&
-            (!take_block(self, place->log_id, block, error) || !commit(self, error))) {
+        if (block != NULL && !take_block(self, place->log_id, block, error)) {
             return false;
         }
     }
