@@ -15,6 +15,7 @@ enum {
     COPY_NONE = 0,
     COPY_ACTIVE,
     COPY_DROPPED, /* being deleted by another worker */
+    COPY_AWAITED, /* the same, and somebody waits for it */
 };
 
 typedef struct {
@@ -38,14 +39,19 @@ on_freed(gpointer data)
     g_atomic_rc_box_release(is_active);
 }
 
-/* Who has read a copy to its end may ask for the next one. */
+/* Who has read a copy to its end may ask for the next one. Only one waits for that: the others
+ * of the few workers have its deletion to do. */
 static bool
 claim(PdStore *store)
 {
-    for (int i = 0; i < DROP_TRIES && g_atomic_int_get(store->is_backing_up) == COPY_DROPPED; i++) {
-        g_usleep(DROP_WAIT_US);
+    gint *state = store->is_backing_up;
+
+    if (g_atomic_int_compare_and_exchange(state, COPY_DROPPED, COPY_AWAITED)) {
+        for (int i = 0; i < DROP_TRIES && g_atomic_int_get(state) == COPY_AWAITED; i++) {
+            g_usleep(DROP_WAIT_US);
+        }
     }
-    return g_atomic_int_compare_and_exchange(store->is_backing_up, COPY_NONE, COPY_ACTIVE);
+    return g_atomic_int_compare_and_exchange(state, COPY_NONE, COPY_ACTIVE);
 }
 
 static gpointer
