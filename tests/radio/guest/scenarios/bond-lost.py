@@ -6,7 +6,7 @@ import time
 
 import treatment
 
-BOOT = "main"
+BOOT = "faults"
 ORDER = 75
 GUESTS = ("13",)
 LIMIT_S = 240

@@ -6,7 +6,7 @@ import time
 
 import treatment
 
-BOOT = "main"
+BOOT = "faults"
 ORDER = 80
 GUESTS = ("13",)
 LIMIT_S = 200

@@ -8,7 +8,7 @@ from pathlib import Path
 import treatment
 from harness import Failure
 
-BOOT = "main"
+BOOT = "faults"
 ORDER = 95
 GUESTS = ("13",)
 LIMIT_S = 240

@@ -9,7 +9,7 @@ import treatment
 from central import FEATURE, LIVE, Central
 from harness import Failure
 
-BOOT = "main"
+BOOT = "faults"
 ORDER = 65
 GUESTS = ("13",)
 LIMIT_S = 200

@@ -5,7 +5,7 @@
 import treatment
 from harness import Failure
 
-BOOT = "main"
+BOOT = "faults"
 ORDER = 51
 GUESTS = ("13",)
 LIMIT_S = 240

@@ -9,7 +9,7 @@ import treatment
 from gi.repository import Gio
 from harness import Failure
 
-BOOT = "main"
+BOOT = "faults"
 ORDER = 70
 GUESTS = ("13",)
 LIMIT_S = 200
