@@ -87,6 +87,13 @@ static const CtlOption options[] = {
     [CTL_OPTION_OPERATOR] = { "operator", 0, "TEXT", "who treated", CTL_WORD_ANY, NULL },
     [CTL_OPTION_ZONE] = { "zone", 0, "TEXT", "where it was treated", CTL_WORD_ANY, NULL },
     [CTL_OPTION_NOTE] = { "note", 0, "TEXT", "anything else", CTL_WORD_ANY, NULL },
+    [CTL_OPTION_REACTION] = { "reaction", 0, "TEXT", "how the skin answered", CTL_WORD_ANY, NULL },
+    [CTL_OPTION_ORDER] = { "order",
+                           0,
+                           "TEXT",
+                           "the order or plan it was part of",
+                           CTL_WORD_ANY,
+                           NULL },
     [CTL_OPTION_PASS] = { "pass", 0, "N", "the zone is that of pass N only", CTL_WORD_ANY, NULL },
     [CTL_OPTION_CLOSE] = { "close",
                            0,
@@ -218,9 +225,10 @@ static const CtlCommand commands[] = {
       1,
       CTL_WORD_SESSION,
       COMMON | CTL_HAS(PATIENT) | CTL_HAS(OPERATOR) | CTL_HAS(ZONE) | CTL_HAS(NOTE) |
-          CTL_HAS(PASS) | CTL_HAS(CLOSE),
+          CTL_HAS(REACTION) | CTL_HAS(ORDER) | CTL_HAS(PASS) | CTL_HAS(CLOSE),
       "say something about a session",
-      "Says who was treated, by whom, where, or closes a session that a lost pen left "
+      "Says who was treated, by whom, where, how the skin answered and what it was part of, or "
+      "closes a session that a lost pen left "
       "unfinished. Nothing is overwritten: a later word stands beside the earlier one. An "
       "empty text takes a word back.",
       "pentelctl annotate 3f2a91c0 --zone cheek-left --pass 2",

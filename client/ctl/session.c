@@ -187,6 +187,8 @@ ctl_session_append_json_members(CliJson *json, GVariant *session, bool is_full)
     cli_json_dict_text(json, session, "patient");
     cli_json_dict_text(json, session, "operator");
     cli_json_dict_text(json, session, "note");
+    cli_json_dict_text(json, session, "reaction");
+    cli_json_dict_text(json, session, "order");
     cli_json_dict_text(json, session, "hold");
     cli_json_dict_text(json, session, "end_cause");
     cli_json_dict_uint(json, session, "continues");

@@ -51,14 +51,14 @@ append_line(GString *out, const CliTerm *term, const char *label, const char *te
     }
 }
 
-/* A note may have lines of its own. */
+/* What was said at length may have lines of its own. */
 static void
-append_note(GString *out, const CliTerm *term, const char *note)
+append_words(GString *out, const CliTerm *term, const char *label, const char *words)
 {
-    g_auto(GStrv) lines = note != NULL ? g_strsplit(note, "\n", -1) : NULL;
+    g_auto(GStrv) lines = words != NULL ? g_strsplit(words, "\n", -1) : NULL;
 
     for (gsize i = 0; lines != NULL && lines[i] != NULL; i++) {
-        append_line(out, term, i == 0 ? "note" : "", lines[i]);
+        append_line(out, term, i == 0 ? label : "", lines[i]);
     }
 }
 
@@ -262,7 +262,9 @@ append_header(GString *out, const CliTerm *term, GVariant *session)
     append_line(out, term, "zones", zones);
     append_line(out, term, "patient", cli_dict_get_text(session, "patient"));
     append_line(out, term, "operator", cli_dict_get_text(session, "operator"));
-    append_note(out, term, cli_dict_get_text(session, "note"));
+    append_words(out, term, "note", cli_dict_get_text(session, "note"));
+    append_words(out, term, "reaction", cli_dict_get_text(session, "reaction"));
+    append_line(out, term, "part of", cli_dict_get_text(session, "order"));
     append_line(out, term, "on hold", cli_dict_get_text(session, "hold"));
     append_line(out, term, "continues", continues);
     append_items(out, term, session, "settings", "depth dial", describe_setting);

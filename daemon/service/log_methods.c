@@ -241,10 +241,11 @@ static bool
 check_annotation(GVariant *fields, const PdAnnotation *annotation, GError **error)
 {
     if (g_variant_n_children(fields) == 0) {
-        g_set_error(error,
-                    PD_ERROR,
-                    PD_ERROR_INVALID_ARGUMENT,
-                    "nothing to say; pass any of: patient, operator, zone, note, close");
+        g_set_error(
+            error,
+            PD_ERROR,
+            PD_ERROR_INVALID_ARGUMENT,
+            "nothing to say; pass any of: patient, operator, zone, note, reaction, order, close");
         return false;
     }
     if (annotation->has_pass && annotation->zone == NULL) {
@@ -268,8 +269,8 @@ static bool
 parse_annotation(GVariant *fields, PdAnnotation *annotation_out, GError **error)
 {
     static const PdServiceOption known[] = {
-        { "patient", "s" }, { "operator", "s" }, { "zone", "s" },
-        { "note", "s" },    { "pass", "u" },     { "close", "s" },
+        { "patient", "s" },  { "operator", "s" }, { "zone", "s" }, { "note", "s" },
+        { "reaction", "s" }, { "order", "s" },    { "pass", "u" }, { "close", "s" },
     };
 
     if (!pd_service_arguments_check_options(fields, known, G_N_ELEMENTS(known), error)) {
@@ -279,6 +280,8 @@ parse_annotation(GVariant *fields, PdAnnotation *annotation_out, GError **error)
     g_variant_lookup(fields, "operator", "&s", &annotation_out->operator_name);
     g_variant_lookup(fields, "zone", "&s", &annotation_out->zone);
     g_variant_lookup(fields, "note", "&s", &annotation_out->note);
+    g_variant_lookup(fields, "reaction", "&s", &annotation_out->reaction);
+    g_variant_lookup(fields, "order", "&s", &annotation_out->order);
     g_variant_lookup(fields, "close", "&s", &annotation_out->close_reason);
     annotation_out->has_pass =
         g_variant_lookup(fields, "pass", "u", &annotation_out->pass_index) != FALSE;

@@ -265,6 +265,8 @@ add_details(GVariantBuilder *builder, const PdSession *session)
     add_text(builder, "patient", session->patient);
     add_text(builder, "operator", session->operator_name);
     add_text(builder, "note", session->note);
+    add_text(builder, "reaction", session->reaction);
+    add_text(builder, "order", session->order);
     add_text(builder, "closed_reason", session->closed_reason);
     add_text(builder, "hold", session->hold);
     if (fold->has_end && fold->end_cause < G_N_ELEMENTS(end_causes)) {

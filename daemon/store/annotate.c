@@ -81,6 +81,8 @@ typedef struct {
     char *operator_name;
     char *zone;
     char *note;
+    char *reaction;
+    char *order;
     char *close_reason;
     bool has_pass;
     uint32_t pass_index;
@@ -98,6 +100,8 @@ free_annotate(gpointer data)
     g_free(annotate->operator_name);
     g_free(annotate->zone);
     g_free(annotate->note);
+    g_free(annotate->reaction);
+    g_free(annotate->order);
     g_free(annotate->close_reason);
     g_free(annotate);
 }
@@ -125,6 +129,14 @@ journal_annotation(PdLedger *ledger, const Annotate *annotate, char *uuid, GErro
     if (annotate->note != NULL) {
         said.maybe_note_case = PENTEL__V1__ANNOTATION__MAYBE_NOTE_NOTE;
         said.note = annotate->note;
+    }
+    if (annotate->reaction != NULL) {
+        said.maybe_reaction_case = PENTEL__V1__ANNOTATION__MAYBE_REACTION_REACTION;
+        said.reaction = annotate->reaction;
+    }
+    if (annotate->order != NULL) {
+        said.maybe_order_case = PENTEL__V1__ANNOTATION__MAYBE_ORDER_ORDER;
+        said.order = annotate->order;
     }
     if (annotate->has_pass) {
         said.maybe_pass_index_case = PENTEL__V1__ANNOTATION__MAYBE_PASS_INDEX_PASS_INDEX;
@@ -198,8 +210,10 @@ pd_annotation_write(PdDb *db, const PdAnnotation *annotate, uint64_t opened_seq,
                      error,
                      "update session set patient = iif(?1, ?2, patient),"
                      " operator = iif(?3, ?4, operator), note = iif(?5, ?6, note),"
-                     " closed_reason = iif(?7, ?8, closed_reason) where opened_seq = ?9",
-                     "ititititi",
+                     " closed_reason = iif(?7, ?8, closed_reason),"
+                     " reaction = iif(?9, ?10, reaction), order_ref = iif(?11, ?12, order_ref)"
+                     " where opened_seq = ?13",
+                     "ititititititi",
                      (int64_t)(annotate->patient != NULL),
                      or_null(annotate->patient),
                      (int64_t)(annotate->operator_name != NULL),
@@ -208,6 +222,10 @@ pd_annotation_write(PdDb *db, const PdAnnotation *annotate, uint64_t opened_seq,
                      or_null(annotate->note),
                      (int64_t)(annotate->close_reason != NULL),
                      or_null(annotate->close_reason),
+                     (int64_t)(annotate->reaction != NULL),
+                     or_null(annotate->reaction),
+                     (int64_t)(annotate->order != NULL),
+                     or_null(annotate->order),
                      (int64_t)opened_seq) &&
            write_zone(db, annotate, opened_seq, error);
 }
@@ -279,11 +297,18 @@ check_text(const char *what, const char *text, GError **error)
     return false;
 }
 
+/* Beside a reason to close the session. */
+static bool
+says_something(const Annotate *annotate)
+{
+    return annotate->patient != NULL || annotate->operator_name != NULL || annotate->zone != NULL ||
+           annotate->note != NULL || annotate->reaction != NULL || annotate->order != NULL;
+}
+
 static bool
 check_annotation(const Annotate *annotate, GError **error)
 {
-    if (annotate->patient == NULL && annotate->operator_name == NULL && annotate->zone == NULL &&
-        annotate->note == NULL && annotate->close_reason == NULL) {
+    if (!says_something(annotate) && annotate->close_reason == NULL) {
         g_set_error(error, PD_ERROR, PD_ERROR_INVALID_ARGUMENT, "there is nothing to say");
         return false;
     }
@@ -291,6 +316,8 @@ check_annotation(const Annotate *annotate, GError **error)
            check_text("the operator", annotate->operator_name, error) &&
            check_text("the zone", annotate->zone, error) &&
            check_text("the note", annotate->note, error) &&
+           check_text("the reaction", annotate->reaction, error) &&
+           check_text("the order", annotate->order, error) &&
            check_text("the reason", annotate->close_reason, error);
 }
 
@@ -298,8 +325,6 @@ static bool
 run_annotate(gpointer data, PdLedger *ledger, GError **error)
 {
     const Annotate *annotate = data;
-    const bool says_more = annotate->patient != NULL || annotate->operator_name != NULL ||
-                           annotate->zone != NULL || annotate->note != NULL;
     uint64_t opened_seq = 0;
     char uuid[37];
 
@@ -309,7 +334,7 @@ run_annotate(gpointer data, PdLedger *ledger, GError **error)
         !pass_exists(ledger, annotate, opened_seq, error)) {
         return false;
     }
-    if (says_more && !journal_annotation(ledger, annotate, uuid, error)) {
+    if (says_something(annotate) && !journal_annotation(ledger, annotate, uuid, error)) {
         return false;
     }
     if (annotate->close_reason != NULL && (!journal_closed(ledger, annotate, uuid, error) ||
@@ -321,6 +346,8 @@ run_annotate(gpointer data, PdLedger *ledger, GError **error)
         .operator_name = annotate->operator_name,
         .zone = annotate->zone,
         .note = annotate->note,
+        .reaction = annotate->reaction,
+        .order = annotate->order,
         .close_reason = annotate->close_reason,
         .has_pass = annotate->has_pass,
         .pass_index = annotate->pass_index,
@@ -338,6 +365,8 @@ pd_job_annotate(const char *id, const PdAnnotation *annotation, uint64_t *seq_ou
     annotate->operator_name = g_strdup(annotation->operator_name);
     annotate->zone = g_strdup(annotation->zone);
     annotate->note = g_strdup(annotation->note);
+    annotate->reaction = g_strdup(annotation->reaction);
+    annotate->order = g_strdup(annotation->order);
     annotate->close_reason = g_strdup(annotation->close_reason);
     annotate->has_pass = annotation->has_pass;
     annotate->pass_index = annotation->pass_index;

@@ -143,7 +143,8 @@ blank_row(PdLedger *ledger, const Target *target, GError **error)
                      " missing = null, definition = '', receipt = null, receipt_last = 0,"
                      " raw_min = 0, raw_max = 0, segment = null, block_offset = null,"
                      " block_size = null, block_sha256 = null, patient = null, operator = null,"
-                     " note = null, zone = null, closed_reason = null, hold = null"
+                     " note = null, reaction = null, order_ref = null, zone = null,"
+                     " closed_reason = null, hold = null"
                      " where opened_seq = ?",
                      "i",
                      target->opened_seq);

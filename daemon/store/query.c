@@ -29,7 +29,8 @@
     " s.all_contact_us, s.n_passes, s.depth_min, s.depth_median, s.depth_p95, s.depth_max,"        \
     " s.depth_mean, s.first, s.last, s.n_bad, s.start_wall_us, s.end_wall_us,"                     \
     " s.time_error_us, s.state, s.missing, s.patient, s.operator, s.note, s.zone,"                 \
-    " s.closed_reason, s.definition, s.receipt, s.receipt_last, s.hold"
+    " s.closed_reason, s.definition, s.receipt, s.receipt_last, s.hold, s.reaction,"               \
+    " s.order_ref"
 
 static PenDepth
 take_depth(PdStmt *stmt, int column)
@@ -122,6 +123,8 @@ take_row(PdQuery *self, PdStmt *stmt)
     session->closed_reason = pd_stmt_dup_text(stmt, 33);
     session->definition = pd_stmt_dup_text(stmt, 34);
     session->hold = pd_stmt_dup_text(stmt, 37);
+    session->reaction = pd_stmt_dup_text(stmt, 38);
+    session->order = pd_stmt_dup_text(stmt, 39);
     take_receipt(stmt, 35, session->receipt_sha256);
     return session;
 }
@@ -193,6 +196,7 @@ bind_list(PdQuery *self,
         " and (?5 is null or state = ?5)"
         " and (?6 is null or patient like ?6 escape '\\' or operator like ?6 escape '\\'"
         "  or note like ?6 escape '\\' or zone like ?6 escape '\\'"
+        "  or reaction like ?6 escape '\\' or order_ref like ?6 escape '\\'"
         "  or exists (select 1 from pass_zone z where z.opened_seq = s.opened_seq"
         "             and z.zone like ?6 escape '\\'))"
         " order by opened_seq desc",

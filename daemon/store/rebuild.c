@@ -16,8 +16,8 @@ forget_head(PdLedger *ledger, GError **error)
 {
     return pd_db_script(ledger->db,
                         "delete from pass_zone; update session set patient = null,"
-                        " operator = null, note = null, zone = null, closed_reason = null,"
-                        " hold = null",
+                        " operator = null, note = null, reaction = null, order_ref = null,"
+                        " zone = null, closed_reason = null, hold = null",
                         error);
 }
 
@@ -37,6 +37,12 @@ read_annotation(const Pentel__V1__Annotation *said)
     }
     if (said->maybe_note_case == PENTEL__V1__ANNOTATION__MAYBE_NOTE_NOTE) {
         out.note = said->note;
+    }
+    if (said->maybe_reaction_case == PENTEL__V1__ANNOTATION__MAYBE_REACTION_REACTION) {
+        out.reaction = said->reaction;
+    }
+    if (said->maybe_order_case == PENTEL__V1__ANNOTATION__MAYBE_ORDER_ORDER) {
+        out.order = said->order;
     }
     if (said->maybe_pass_index_case == PENTEL__V1__ANNOTATION__MAYBE_PASS_INDEX_PASS_INDEX) {
         out.has_pass = true;
@@ -113,7 +119,8 @@ pd_rebuild_head(PdLedger *ledger, uint64_t opened_seq, GError **error)
         !pd_db_run(ledger->db,
                    error,
                    "update session set patient = null, operator = null, note = null,"
-                   " zone = null, closed_reason = null, hold = null where opened_seq = ?",
+                   " reaction = null, order_ref = null, zone = null, closed_reason = null,"
+                   " hold = null where opened_seq = ?",
                    "i",
                    (int64_t)opened_seq)) {
         return false;

@@ -94,14 +94,31 @@ static const char *const schema_2 =
     "create table witness (name text primary key, n integer not null, sum blob not null)"
     " without rowid;";
 
+/* What the skin answered and what a treatment was part of; what lies in a segment is looked for
+ * when one is rewritten. */
+static const char *const schema_3 =
+    "alter table session add column reaction text;"
+    "alter table session add column order_ref text;"
+    "create index session_by_segment on session (segment) where segment is not null;";
+
 static bool
 run_2(PdDb *db, GError **error)
 {
     return pd_chain_renew(db, error) && pd_witness_begin(db, error);
 }
 
+/* A schema that was changed by somebody else stays one that verification names. */
+static bool
+run_3(PdDb *db, GError **error)
+{
+    bool fits = false;
+
+    return pd_witness_check_schema(db, &fits, error) && pd_db_script(db, schema_3, error) &&
+           (!fits || pd_witness_renew_schema(db, error));
+}
+
 /* From version 1 on, in order. */
-static const PdMigration migrations[] = { { schema_2, run_2 } };
+static const PdMigration migrations[] = { { schema_2, run_2 }, { "", run_3 } };
 
 static bool
 get_version(PdDb *db, int64_t *version_out, GError **error)
@@ -235,8 +252,8 @@ create(PdDb *db, GError **error)
     g_autofree char *end = g_strdup_printf("pragma user_version = %d; commit", PD_SCHEMA_VERSION);
 
     if (pd_db_script(db, "begin immediate", error) && pd_db_script(db, schema_1, error) &&
-        pd_db_script(db, schema_2, error) && pd_witness_begin(db, error) &&
-        pd_db_script(db, end, error)) {
+        pd_db_script(db, schema_2, error) && pd_db_script(db, schema_3, error) &&
+        pd_witness_begin(db, error) && pd_db_script(db, end, error)) {
         return true;
     }
     (void)sqlite3_exec(pd_db_handle(db), "rollback", NULL, NULL, NULL);

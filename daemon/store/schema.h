@@ -4,7 +4,7 @@
 
 #include "store/db.h"
 
-#define PD_SCHEMA_VERSION 2
+#define PD_SCHEMA_VERSION 3
 
 /* One step from the version of its place in the table (from 1) to the next. */
 typedef struct {

@@ -102,6 +102,8 @@ typedef struct {
     char *patient;
     char *operator_name;
     char *note;
+    char *reaction; /* of the skin, in the clinician's words */
+    char *order;    /* what the treatment was part of: a ServiceRequest or CarePlan */
     char *closed_reason;
     char *hold; /* why it may not be erased, NULL when it may */
     /* Filled by pd_store_get_session_* only. */
@@ -291,6 +293,8 @@ typedef struct {
     const char *operator_name;
     const char *zone;
     const char *note;
+    const char *reaction;
+    const char *order;
     const char *close_reason;
     bool has_pass;       /* the zone is of one pass, else of the session */
     uint32_t pass_index; /* from 1 */

@@ -56,6 +56,8 @@ pd_session_free(PdSession *self)
     g_free(self->patient);
     g_free(self->operator_name);
     g_free(self->note);
+    g_free(self->reaction);
+    g_free(self->order);
     g_free(self->closed_reason);
     g_free(self->hold);
     g_clear_pointer(&self->passes, g_ptr_array_unref);

@@ -266,6 +266,7 @@ check_erased(PdVerify *self, const Row *row, GString *what, GError **error)
                          " or exists (select 1 from main.session where opened_seq = ?1 and"
                          " (raw_min != 0 or segment is not null or receipt is not null or"
                          " patient is not null or operator is not null or note is not null or"
+                         " reaction is not null or order_ref is not null or"
                          " zone is not null or closed_reason is not null or"
                          " start_wall_us is not null or n_passes != 0 or contact_us != 0))"
                          " or not exists (select 1 from main.session s join main.erased e"

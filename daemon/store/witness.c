@@ -287,6 +287,9 @@ dup_sum_query(const Table *table)
     "select count(*), pd_witness_sum(type, name, tbl_name, coalesce(sql, '')) from "               \
     "main.sqlite_master"
 
+#define SCHEMA_RENEW                                                                               \
+    "insert or replace into witness (name, n, sum) select 'schema', * from (" SCHEMA_QUERY ");"
+
 bool
 pd_witness_begin(PdDb *db, GError **error)
 {
@@ -303,10 +306,14 @@ pd_witness_begin(PdDb *db, GError **error)
                                tables[i].name,
                                query);
     }
-    g_string_append(script,
-                    "insert or replace into witness (name, n, sum)"
-                    " select 'schema', * from (" SCHEMA_QUERY ");");
+    g_string_append(script, SCHEMA_RENEW);
     return pd_db_script(db, script->str, error);
+}
+
+bool
+pd_witness_renew_schema(PdDb *db, GError **error)
+{
+    return add_functions(db, error) && pd_db_script(db, SCHEMA_RENEW, error);
 }
 
 static bool

@@ -14,6 +14,9 @@
 /** Make the row of every table from what is in it, in the caller's transaction. */
 bool pd_witness_begin(PdDb *db, GError **error);
 
+/** Make the row of the schema alone, for who changed it and knew it to be sound before. */
+bool pd_witness_renew_schema(PdDb *db, GError **error);
+
 /** Let the writes of this connection keep the sums up to date from here on. */
 bool pd_witness_attach(PdDb *db, GError **error);
 

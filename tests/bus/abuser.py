@@ -64,7 +64,7 @@ class Drawer:
             return GLib.Variant("s", self.text())
         if kind == "a{sv}":
             keys = ["pen", "since", "until", "state", "text", "patient", "operator", "zone", "note",
-                    "pass", "timeout_s", "adapter", "nobody"]
+                    "reaction", "order", "pass", "timeout_s", "adapter", "nobody"]
             pairs = {luck.choice(keys): self.value(luck.choice("sutxbdv"))
                      for _ in range(luck.randint(0, 4))}
             if luck.random() < 0.02:

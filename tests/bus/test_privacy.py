@@ -26,7 +26,7 @@ class Mark:
     def __init__(self):
         self.stem = f"zq{os.urandom(6).hex()}"
         self.fields = {name: f"{self.stem}-{name}" for name in
-                       ("patient", "operator", "zone", "note", "close")}
+                       ("patient", "operator", "zone", "note", "reaction", "order", "close")}
 
     def find(self, where, data):
         if self.stem.encode() in data:

@@ -98,6 +98,7 @@ FULL = SESSION + f""", 'passes': <[
                'marked': <uint32 311>, 'marked_at': <'2026-11-24T14:01:05.000Z'>}}>,
  'definition': <'pass/1 lift=800ms contact=300ms'>, 'patient': <'K-20417'>,
  'operator': <'Dr. Weber'>, 'note': <'Second of four.\\nMild erythema \\u001b[31m.'>,
+ 'reaction': <'Erythema, mild.\\nGone on day 2 \\u001b[31m.'>, 'order': <'CarePlan/7'>,
  'end_cause': <'operator'>"""
 
 PENS = """[{'Serial': <'PT-0001'>, 'Address': <'C0:FF:EE:00:00:01'>, 'Name': <'Pentel Pen'>,

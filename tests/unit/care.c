@@ -184,7 +184,13 @@ care_annotate(Rig *rig, const Treatment *treatment, guint session, const char *p
 {
     g_autoptr(PdSession) found = rig_get_number(rig, LOG_ID, care_number_of(treatment, session));
     g_autoptr(GError) error = NULL;
-    const PdAnnotation said = { .patient = patient, .zone = "cheek", .uid = 1000 };
+    const PdAnnotation said = {
+        .patient = patient,
+        .zone = "cheek",
+        .reaction = "erythema-secret",
+        .order = "order-secret",
+        .uid = 1000,
+    };
 
     rig_annotate(rig, found->id, &said, &error);
     g_assert_no_error(error);
@@ -199,6 +205,8 @@ care_expect_erased(Rig *rig, const Treatment *treatment, guint session)
 
     g_assert_cmpstr(found->state, ==, "erased");
     g_assert_null(found->patient);
+    g_assert_null(found->reaction);
+    g_assert_null(found->order);
     g_assert_cmpuint(found->passes->len, ==, 0);
     g_assert_cmpuint(found->notes->len, ==, 0);
     g_assert_cmpuint(raw->len, ==, 0);

@@ -341,7 +341,7 @@ test_newer(void)
     g_autoptr(GError) error = rig_open_fails(rig);
     g_assert_error(error, PD_ERROR, PD_ERROR_STORE_NEWER);
     g_assert_null(care_find(rig, "damaged-"));
-    rig_sql(rig, "pragma user_version = 2");
+    rig_sql(rig, "pragma user_version = 3");
     rig_open(rig);
 }
 

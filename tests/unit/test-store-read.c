@@ -50,6 +50,8 @@ test_annotations(void)
     rig_append_all(rig, treatment);
     rig_flush(rig);
     annotate(rig, &(PdAnnotation){ .patient = "P-17", .operator_name = "nurse", .note = "ok" });
+    annotate(rig, &(PdAnnotation){ .reaction = "erythema", .order = "CarePlan/7" });
+    annotate(rig, &(PdAnnotation){ .reaction = "mild erythema" });
     annotate(rig, &(PdAnnotation){ .zone = "forehead", .note = "" });
     annotate(rig, &(PdAnnotation){ .zone = "cheek", .has_pass = true, .pass_index = 1 });
     rig_close(rig);
@@ -59,6 +61,8 @@ test_annotations(void)
     g_assert_cmpstr(said->patient, ==, "P-17");
     g_assert_cmpstr(said->operator_name, ==, "nurse");
     g_assert_null(said->note);
+    g_assert_cmpstr(said->reaction, ==, "mild erythema");
+    g_assert_cmpstr(said->order, ==, "CarePlan/7");
     g_assert_cmpstr(zone_of(said, 1), ==, "cheek");
     g_assert_cmpstr(zone_of(said, 2), ==, "forehead");
     g_autofree char *zones = g_strjoinv(" ", said->zones);
@@ -66,9 +70,12 @@ test_annotations(void)
 
     annotate(rig, &(PdAnnotation){ .zone = "", .has_pass = true, .pass_index = 1 });
     annotate(rig, &(PdAnnotation){ .patient = "" });
+    annotate(rig, &(PdAnnotation){ .reaction = "", .order = "" });
     g_autoptr(PdSession) cleared = get_first(rig);
     g_assert_cmpstr(zone_of(cleared, 1), ==, "forehead");
     g_assert_null(cleared->patient);
+    g_assert_null(cleared->reaction);
+    g_assert_null(cleared->order);
     annotate(rig, &(PdAnnotation){ .zone = "" });
     g_autoptr(PdSession) bare = get_first(rig);
     g_assert_null(zone_of(bare, 1));
@@ -344,18 +351,26 @@ test_filters(void)
     rig_append_all(rig, treatment);
     rig_flush(rig);
     annotate(rig, &(PdAnnotation){ .note = "50% done_\\" });
+    annotate(rig, &(PdAnnotation){ .reaction = "Swelling", .order = "ServiceRequest/81" });
     g_autoptr(PdSession) first = get_first(rig);
     g_assert_cmpint(first->start_wall_us, ==, 50000000);
     const struct {
         PdSessionFilter filter;
         guint n;
     } cases[] = {
-        { { .since_us = 60000000 }, 2 }, { { .until_us = 60000000 }, 1 },
-        { { .until_us = 49000000 }, 0 }, { { .since_us = 1, .until_us = INT64_MAX }, 3 },
-        { { .state = "complete" }, 3 },  { { .state = "lossy" }, 0 },
-        { { .text = "DONE" }, 1 },       { { .text = "50%" }, 1 },
-        { { .text = "5%d" }, 0 },        { { .text = "done_\\" }, 1 },
+        { { .since_us = 60000000 }, 2 },
+        { { .until_us = 60000000 }, 1 },
+        { { .until_us = 49000000 }, 0 },
+        { { .since_us = 1, .until_us = INT64_MAX }, 3 },
+        { { .state = "complete" }, 3 },
+        { { .state = "lossy" }, 0 },
+        { { .text = "DONE" }, 1 },
+        { { .text = "50%" }, 1 },
+        { { .text = "5%d" }, 0 },
+        { { .text = "done_\\" }, 1 },
         { { .text = "doneX" }, 0 },
+        { { .text = "swelling" }, 1 },
+        { { .text = "ServiceRequest/" }, 1 },
     };
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autoptr(GPtrArray) list = rig_list(rig, &cases[i].filter, 0, 10);

@@ -313,7 +313,8 @@ dump_all(Rig *rig)
         g_autofree char *zones = g_strjoinv(",", session->zones);
         g_string_append_printf(out,
                                "%s %" G_GUINT64_FORMAT
-                               " %s %s [%s] p=%s o=%s n=%s c=%s z=%s w=%" G_GINT64_FORMAT "\n%s",
+                               " %s %s [%s] p=%s o=%s n=%s r=%s d=%s c=%s z=%s w=%" G_GINT64_FORMAT
+                               "\n%s",
                                session->id,
                                session->opened_seq,
                                state,
@@ -322,6 +323,8 @@ dump_all(Rig *rig)
                                session->patient,
                                session->operator_name,
                                session->note,
+                               session->reaction,
+                               session->order,
                                session->closed_reason,
                                zones,
                                session->start_wall_us,
@@ -336,7 +339,11 @@ test_rebuilt(void)
     g_autoptr(Rig) rig = rig_new();
     g_autoptr(Treatment) treatment = treatment_new(&plan);
     const PenAnchor anchor = { .boot = 2, .tick_us = 10, .wall_us = 1000000, .error_us = 5 };
-    const PdAnnotation first = { .patient = "P-1", .zone = "forehead", .note = "old" };
+    const PdAnnotation first = { .patient = "P-1",
+                                 .zone = "forehead",
+                                 .note = "old",
+                                 .reaction = "mild erythema",
+                                 .order = "CarePlan/7" };
     const PdAnnotation second = { .note = "", .zone = "cheek", .has_pass = true, .pass_index = 1 };
     Insides insides;
     g_autoptr(GError) error = NULL;
@@ -363,6 +370,7 @@ test_rebuilt(void)
     rig_sql(rig,
             "delete from pass; delete from note; delete from pass_zone; update session set"
             " contact_us = 7, n_passes = 7, depth_min = null, patient = 'X', note = 'X',"
+            " reaction = 'X', order_ref = null,"
             " zone = 'X', start_wall_us = 7, missing = null, last = 7, start_us = 7");
     rig_open(rig);
     g_autofree char *spoilt = dump_all(rig);

@@ -175,7 +175,11 @@ new_rich_rig(Treatment *treatment)
     pd_store_settle(rig->store, LOG_ID, 5, 5, PD_CAUSE_HOLE_FLASH_ERROR);
     pd_store_append_damaged(rig->store, LOG_ID, 7, (const uint8_t *)"not a record", 12);
     rig_flush(rig);
-    annotate(rig, 1, &(PdAnnotation){ .patient = "P-1", .zone = "cheek", .uid = 1000 });
+    annotate(
+        rig,
+        1,
+        &(PdAnnotation){
+            .patient = "P-1", .zone = "cheek", .reaction = "mild", .order = "O-1", .uid = 1000 });
     rig_close(rig);
     seal(rig);
     rig_open(rig);
@@ -263,6 +267,8 @@ test_edited(void)
           "journal 3" },
         { "update session set patient = 'P-2' where patient = 'P-1'", "patient" },
         { "update session set note = null where note = 'again'", "note" },
+        { "update session set reaction = 'none' where reaction = 'mild'", "reaction" },
+        { "update session set order_ref = null where order_ref = 'O-1'", "order_ref" },
         { "update session set depth_max = depth_max + 1 where opened_seq = 2", "depth_max" },
         { "update session set state = 'complete' where state = 'lossy'", "state" },
         /* Other thresholds that give the same numbers. */
@@ -412,7 +418,7 @@ append_session(GString *out, PdQuery *query, const char *id)
     g_string_append_printf(out,
                            "%s %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %u %s %s %s %d"
                            " %" G_GINT64_FORMAT " %" G_GINT64_FORMAT
-                           " %u %s|%s|%s|%s|%s %s %s %u %" G_GINT64_FORMAT "\n",
+                           " %u %s|%s|%s|%s|%s|%s|%s %s %s %u %" G_GINT64_FORMAT "\n",
                            session->id,
                            session->opened_seq,
                            session->log_id,
@@ -428,6 +434,8 @@ append_session(GString *out, PdQuery *query, const char *id)
                            session->patient,
                            session->operator_name,
                            session->note,
+                           session->reaction,
+                           session->order,
                            session->closed_reason,
                            session->definition,
                            session->receipt_sha256,
