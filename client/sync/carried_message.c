@@ -77,7 +77,8 @@ is_gateway(const char *text)
 static bool
 is_field(const char *text)
 {
-    static const char *const words[] = { "patient", "operator", "note", "zone", "closed", NULL };
+    static const char *const words[] = { "patient", "operator", "note",   "reaction",
+                                         "order",   "zone",     "closed", NULL };
 
     return g_strv_contains(words, text) ||
            (g_str_has_prefix(text, "zone:") &&

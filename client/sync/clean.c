@@ -56,7 +56,9 @@ compare_lengths(gconstpointer a, gconstpointer b)
 static GPtrArray *
 list_words(const SyncDelivery *const *deliveries, guint n_deliveries)
 {
-    static const char *const fields[] = { "patient", "operator", "note", "closed_reason" };
+    static const char *const fields[] = {
+        "patient", "operator", "note", "reaction", "order", "closed_reason",
+    };
     GPtrArray *words = g_ptr_array_new_with_free_func(g_free);
 
     for (guint i = 0; i < n_deliveries; i++) {

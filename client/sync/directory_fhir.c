@@ -66,7 +66,9 @@ sync_directory_fhir_new(SyncConfig *config, SyncDirectoryFhir **out, GError **er
     }
     *out = g_new0(SyncDirectoryFhir, 1);
     (*out)->settings = settings;
-    (*out)->mapping = (FhirMapping){ .codes = settings->codes, .is_test = settings->is_test };
+    (*out)->mapping = (FhirMapping){ .codes = settings->codes,
+                                     .order_system = settings->order_system,
+                                     .is_test = settings->is_test };
     return true;
 }
 
@@ -153,7 +155,7 @@ withdraw_zones(const Putting *self, const GPtrArray *zones, JsonObject *subject,
             is_there = is_there || strcmp(zone->id, item->data) == 0;
         }
         if (!is_there) {
-            g_autoptr(FhirResource) gone = fhir_map_withdrawn_zone(
+            g_autoptr(FhirResource) gone = fhir_map_withdrawn_observation(
                 self->mapping, self->delivery->session, item->data, subject, is_erased);
             put(self, gone);
         }
@@ -176,7 +178,7 @@ put_session(const Putting *self, JsonObject *subject)
     const SyncDelivery *delivery = self->delivery;
     g_autoptr(FhirTold) told = fhir_told_of_delivery(delivery, subject);
     g_autoptr(GPtrArray) devices = fhir_map_devices(self->mapping, delivery);
-    g_autoptr(GPtrArray) zones = fhir_map_zones(self->mapping, delivery, told, devices);
+    g_autoptr(GPtrArray) zones = fhir_map_observations(self->mapping, delivery, told, devices);
     g_autoptr(FhirResource) procedure = fhir_map_procedure(self->mapping, delivery, told, devices);
 
     for (guint i = 0; i < devices->len; i++) {

@@ -45,6 +45,7 @@ create(const SyncSetup *setup, GError **error)
     self->desk.n_entries_max = self->settings->max_entries;
     self->desk.devices = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     self->desk.mapping.codes = self->settings->codes;
+    self->desk.mapping.order_system = self->settings->order_system;
     self->desk.mapping.is_test = self->settings->is_test;
     return self;
 }

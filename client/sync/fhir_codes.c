@@ -29,6 +29,7 @@ static const struct {
     { "punctures", "Punctures, estimated" },
     { "cartridge", "Needle cartridge" },
     { "needles", "Number of needles" },
+    { "reaction", "Reaction of the skin" },
 };
 
 static const char *

@@ -57,8 +57,11 @@ deliver_lesser(FhirJob *job, const FhirTold *told, bool is_newer, GError **error
     if (is_newer) {
         FhirResource *procedure = fhir_resource_new(
             "Procedure", job->delivery->session, fhir_job_unversioned(job->theirs));
-        fhir_told_write(told, procedure->json);
+        fhir_told_write(told, job->desk->mapping.order_system, procedure->json);
         fhir_plan_add(writes, fhir_job_keep(job, procedure), version);
+        if (!fhir_plan_add_reaction(job, told, writes, error)) {
+            return false;
+        }
     }
     return fhir_plan_add_provenance(job, writes, error) && fhir_plan_write(job, writes, error) &&
            fhir_job_verify(job, error);

@@ -67,6 +67,17 @@ fhir_id_new(const char *space, ...)
     return format_uuid(digest);
 }
 
+bool
+fhir_id_is_valid(const char *text)
+{
+    gsize n = 0;
+
+    while (g_ascii_isalnum(text[n]) || text[n] == '-' || text[n] == '.') {
+        n++;
+    }
+    return n > 0 && n <= 64 && text[n] == '\0';
+}
+
 char *
 fhir_id_pen(const char *serial)
 {

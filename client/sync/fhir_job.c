@@ -160,13 +160,13 @@ fhir_job_is_same(FhirJob *self, const FhirResource *resource, JsonObject *has)
     return fhir_json_equal(ours, theirs);
 }
 
-static bool
-withdraw_one(FhirJob *self,
-             const char *uuid,
-             JsonObject *subject,
-             bool is_erased,
-             GPtrArray *out,
-             GError **error)
+bool
+fhir_job_withdraw_one(FhirJob *self,
+                      const char *uuid,
+                      JsonObject *subject,
+                      bool is_erased,
+                      GPtrArray *out,
+                      GError **error)
 {
     g_autoptr(JsonObject) found = NULL;
     JsonObject *has = g_hash_table_lookup(self->settled_zones, uuid);
@@ -186,7 +186,7 @@ withdraw_one(FhirJob *self,
     if (has == NULL || fhir_map_is_erased(has)) {
         return true;
     }
-    FhirResource *resource = fhir_map_withdrawn_zone(
+    FhirResource *resource = fhir_map_withdrawn_observation(
         &self->desk->mapping, self->delivery->session, uuid, subject, is_erased);
     fhir_job_keep(self, resource);
     if (!fhir_job_is_same(self, resource, has)) {
@@ -209,7 +209,7 @@ fhir_job_withdraw(FhirJob *self,
     g_hash_table_iter_init(&iter, self->known_zones);
     while (g_hash_table_iter_next(&iter, &uuid, NULL)) {
         if (!has_resource(zones, uuid) &&
-            !withdraw_one(self, uuid, subject, is_erased, out, error)) {
+            !fhir_job_withdraw_one(self, uuid, subject, is_erased, out, error)) {
             return false;
         }
     }

@@ -34,6 +34,15 @@ char *fhir_job_note(const FhirJob *self);
 /** Keep a resource. Owns: takes it; the result is borrowed. */
 const FhirResource *fhir_job_keep(FhirJob *self, FhirResource *resource);
 
+/** Add one Observation, withdrawn, unless the server has none or it is erased.
+ * @uuid: ours. @subject: NULL masks it. Errors: as fhir_client_get(). */
+bool fhir_job_withdraw_one(FhirJob *self,
+                           const char *uuid,
+                           JsonObject *subject,
+                           bool is_erased,
+                           GPtrArray *out,
+                           GError **error);
+
 /** Observations that the server may have and @zones does not: withdrawn ones of them are added to
  * @out as FhirWrite. @subject: NULL masks it. Errors: as fhir_client_get(). */
 bool fhir_job_withdraw(FhirJob *self,

@@ -149,18 +149,20 @@ fhir_map_withdrawn_procedure(const FhirMapping *mapping, const char *session, bo
 }
 
 FhirResource *
-fhir_map_withdrawn_zone(const FhirMapping *mapping,
-                        const char *session,
-                        const char *id,
-                        JsonObject *subject,
-                        bool is_erased)
+fhir_map_withdrawn_observation(const FhirMapping *mapping,
+                               const char *session,
+                               const char *id,
+                               JsonObject *subject,
+                               bool is_erased)
 {
     JsonObject *json = fhir_map_begin(mapping, "Observation", id, is_erased);
+    g_autofree char *reaction_id = fhir_map_reaction_id(session);
+    const char *code = g_strcmp0(id, reaction_id) == 0 ? "reaction" : "zone";
 
     fhir_json_append(json, "identifier", fhir_uuid_identifier_new(id));
     fhir_json_append(json, "partOf", fhir_reference_new("Procedure", session));
     fhir_json_add_text(json, "status", "entered-in-error");
-    fhir_json_add(json, "code", fhir_codes_concept(mapping->codes, "zone"));
+    fhir_json_add(json, "code", fhir_codes_concept(mapping->codes, code));
     fhir_json_add(json,
                   "subject",
                   is_erased || subject == NULL ? masked_reference() : json_object_ref(subject));

@@ -11,14 +11,15 @@
 /*
  * A session as FHIR R4 resources: pure functions of the session's state, so that every try
  * and every gateway makes the same. Procedure, a Device for the pen and for each cartridge,
- * an Observation per zone, Provenance (clinic-domain.md D1). There is neither a reaction nor
- * a report in a session yet, hence no Observation of one and no DocumentReference.
+ * an Observation per zone and one of the skin's reaction, Provenance (clinic-domain.md D1).
+ * There is no report in a session yet, hence no DocumentReference.
  */
 
 /* What does not change from session to session. Borrowed for as long as it is used. */
 typedef struct {
     const FhirCodes *codes;
-    bool is_test; /* tag everything as test data (HTEST) */
+    const char *order_system; /* URI of the clinic's order numbers, or NULL */
+    bool is_test;             /* tag everything as test data (HTEST) */
 } FhirMapping;
 
 /* A resource on its way. References in it and @id are ours, also where a server has others. */
@@ -65,11 +66,21 @@ FhirResource *fhir_map_procedure(const FhirMapping *mapping,
                                  const FhirTold *told,
                                  const GPtrArray *devices);
 
-/** An Observation per zone, passes of no zone together. Owns: array of FhirResource. */
-GPtrArray *fhir_map_zones(const FhirMapping *mapping,
-                          const SyncDelivery *delivery,
-                          const FhirTold *told,
-                          const GPtrArray *devices);
+/** An Observation per zone, passes of no zone together, then that of the reaction, if any.
+ * Owns: array of FhirResource. */
+GPtrArray *fhir_map_observations(const FhirMapping *mapping,
+                                 const SyncDelivery *delivery,
+                                 const FhirTold *told,
+                                 const GPtrArray *devices);
+
+/** The Observation of the reaction; NULL when there is none. @told: as for the Procedure.
+ * Owns: the caller's. */
+FhirResource *fhir_map_reaction(const FhirMapping *mapping,
+                                const char *session,
+                                const FhirTold *told);
+
+/** Its id. Owns: the caller's. */
+char *fhir_map_reaction_id(const char *session);
 
 /** Where the record comes from; NULL while no receipt says what it is. Owns: the caller's. */
 FhirResource *fhir_map_provenance(const FhirMapping *mapping, const SyncDelivery *delivery);
@@ -80,12 +91,12 @@ FhirResource *fhir_map_withdrawn_procedure(const FhirMapping *mapping,
                                            const char *session,
                                            bool is_erased);
 
-/** What an Observation that no longer holds becomes. @id: ours, or the server's. */
-FhirResource *fhir_map_withdrawn_zone(const FhirMapping *mapping,
-                                      const char *session,
-                                      const char *id,
-                                      JsonObject *subject,
-                                      bool is_erased);
+/** What an Observation that no longer holds becomes. @id: ours. */
+FhirResource *fhir_map_withdrawn_observation(const FhirMapping *mapping,
+                                             const char *session,
+                                             const char *id,
+                                             JsonObject *subject,
+                                             bool is_erased);
 
 /** True when somebody erased it. */
 bool fhir_map_is_erased(JsonObject *resource);

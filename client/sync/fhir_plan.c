@@ -73,35 +73,56 @@ remember_devices(FhirJob *job, const GPtrArray *devices)
 }
 
 static bool
-add_zones(
-    FhirJob *job, const GPtrArray *zones, JsonObject *subject, GPtrArray *writes, GError **error)
+add_observation(FhirJob *job, const FhirResource *observation, GPtrArray *writes, GError **error)
 {
     const bool puts = fhir_client_get_capability(job->desk->client)->mode == FHIR_MODE_PUT;
+    g_autoptr(JsonObject) found = NULL;
+    JsonObject *has = g_hash_table_lookup(job->settled_zones, observation->id);
 
-    for (guint i = 0; i < zones->len; i++) {
-        const FhirResource *zone = zones->pdata[i];
-        g_autoptr(JsonObject) found = NULL;
-        JsonObject *has = g_hash_table_lookup(job->settled_zones, zone->id);
+    if (has == NULL && !puts &&
+        !fhir_find(job->desk->client,
+                   job->ids,
+                   "Observation",
+                   observation->id,
+                   &found,
+                   job->cancellable,
+                   error)) {
+        return false;
+    }
+    has = has == NULL ? found : has;
+    if ((has == NULL || !fhir_map_is_erased(has)) && !fhir_job_is_same(job, observation, has)) {
+        fhir_plan_add(writes, observation, NULL);
+    }
+    return true;
+}
 
-        if (has == NULL && !puts &&
-            !fhir_find(job->desk->client,
-                       job->ids,
-                       "Observation",
-                       zone->id,
-                       &found,
-                       job->cancellable,
-                       error)) {
+static bool
+add_observations(FhirJob *job,
+                 const GPtrArray *observations,
+                 JsonObject *subject,
+                 GPtrArray *writes,
+                 GError **error)
+{
+    for (guint i = 0; i < observations->len; i++) {
+        if (!add_observation(job, observations->pdata[i], writes, error)) {
             return false;
         }
-        has = has == NULL ? found : has;
-        if (has != NULL && fhir_map_is_erased(has)) {
-            continue;
-        }
-        if (!fhir_job_is_same(job, zone, has)) {
-            fhir_plan_add(writes, zone, NULL);
-        }
     }
-    return fhir_job_withdraw(job, zones, subject, false, writes, error);
+    return fhir_job_withdraw(job, observations, subject, false, writes, error);
+}
+
+bool
+fhir_plan_add_reaction(FhirJob *job, const FhirTold *told, GPtrArray *writes, GError **error)
+{
+    const char *session = job->delivery->session;
+    FhirResource *reaction = fhir_map_reaction(&job->desk->mapping, session, told);
+
+    if (reaction != NULL) {
+        return add_observation(job, fhir_job_keep(job, reaction), writes, error);
+    }
+    g_autofree char *id = fhir_map_reaction_id(session);
+    return !g_hash_table_contains(job->known_zones, id) ||
+           fhir_job_withdraw_one(job, id, told->subject, false, writes, error);
 }
 
 bool
@@ -159,7 +180,7 @@ begin_procedure(FhirJob *job, const FhirResource *procedure)
 
 typedef struct {
     GPtrArray *devices; /* of FhirWrite */
-    GPtrArray *zones;
+    GPtrArray *observations;
     GPtrArray *origin;
     const FhirResource *procedure;
     char *version; /* of the Procedure as it was read */
@@ -169,7 +190,7 @@ static void
 plan_clear(Plan *plan)
 {
     g_clear_pointer(&plan->devices, g_ptr_array_unref);
-    g_clear_pointer(&plan->zones, g_ptr_array_unref);
+    g_clear_pointer(&plan->observations, g_ptr_array_unref);
     g_clear_pointer(&plan->origin, g_ptr_array_unref);
     g_clear_pointer(&plan->version, g_free);
 }
@@ -190,7 +211,7 @@ write_at_once(FhirJob *job, const Plan *plan, GError **error)
 
     extend(writes, plan->devices);
     fhir_plan_add(writes, plan->procedure, plan->version);
-    extend(writes, plan->zones);
+    extend(writes, plan->observations);
     extend(writes, plan->origin);
     return fhir_job_write(job, writes, error);
 }
@@ -223,7 +244,7 @@ write_in_steps(FhirJob *job, const Plan *plan, GError **error)
 
     extend(first, plan->devices);
     fhir_plan_add(first, begin_procedure(job, plan->procedure), plan->version);
-    if (!fhir_plan_write(job, first, error) || !fhir_plan_write(job, plan->zones, error) ||
+    if (!fhir_plan_write(job, first, error) || !fhir_plan_write(job, plan->observations, error) ||
         !read_version(job, &version, error)) {
         return false;
     }
@@ -235,7 +256,7 @@ write_in_steps(FhirJob *job, const Plan *plan, GError **error)
 static bool
 is_whole(FhirJob *job, const Plan *plan)
 {
-    return plan->devices->len == 0 && plan->zones->len == 0 &&
+    return plan->devices->len == 0 && plan->observations->len == 0 &&
            fhir_job_is_same(job, plan->procedure, job->theirs);
 }
 
@@ -243,7 +264,7 @@ static bool
 write_plan(FhirJob *job, const Plan *plan, GError **error)
 {
     const FhirCapability *capability = fhir_client_get_capability(job->desk->client);
-    const guint n_entries = plan->devices->len + plan->zones->len + plan->origin->len + 1;
+    const guint n_entries = plan->devices->len + plan->observations->len + plan->origin->len + 1;
 
     if (is_whole(job, plan)) {
         return fhir_plan_write(job, plan->origin, error);
@@ -260,19 +281,21 @@ fhir_plan_deliver(FhirJob *job, const FhirTold *told, GError **error)
 {
     const FhirMapping *mapping = &job->desk->mapping;
     g_autoptr(GPtrArray) devices = fhir_map_devices(mapping, job->delivery);
-    g_autoptr(GPtrArray) zones = fhir_map_zones(mapping, job->delivery, told, devices);
+    g_autoptr(GPtrArray) observations =
+        fhir_map_observations(mapping, job->delivery, told, devices);
     Plan plan = {
         .devices = fhir_plan_writes_new(),
-        .zones = fhir_plan_writes_new(),
+        .observations = fhir_plan_writes_new(),
         .origin = fhir_plan_writes_new(),
         .version = fhir_plan_version(job, job->theirs),
     };
 
     plan.procedure = fhir_job_keep(job, fhir_map_procedure(mapping, job->delivery, told, devices));
-    const bool is_good = add_devices(job, devices, plan.devices, error) &&
-                         add_zones(job, zones, told->subject, plan.zones, error) &&
-                         fhir_plan_add_provenance(job, plan.origin, error) &&
-                         write_plan(job, &plan, error) && fhir_job_verify(job, error);
+    const bool is_good =
+        add_devices(job, devices, plan.devices, error) &&
+        add_observations(job, observations, told->subject, plan.observations, error) &&
+        fhir_plan_add_provenance(job, plan.origin, error) && write_plan(job, &plan, error) &&
+        fhir_job_verify(job, error);
     if (is_good) {
         remember_devices(job, devices);
     }

@@ -13,6 +13,10 @@ void fhir_plan_add(GPtrArray *writes, const FhirResource *resource, const char *
 /** If-Match of what was read; NULL when it or the server has no versions. Owns: the caller's. */
 char *fhir_plan_version(FhirJob *job, JsonObject *has);
 
+/** Add the Observation of the reaction, or withdraw the one that is there when there is none any
+ * more. Errors: as fhir_client_get(). */
+bool fhir_plan_add_reaction(FhirJob *job, const FhirTold *told, GPtrArray *writes, GError **error);
+
 /** Add where the record comes from, unless the server has it. Errors: as fhir_client_get(). */
 bool fhir_plan_add_provenance(FhirJob *job, GPtrArray *writes, GError **error);
 

@@ -96,6 +96,6 @@ fhir_map_procedure(const FhirMapping *mapping,
         const FhirResource *device = devices->pdata[i];
         fhir_json_append(json, "usedReference", fhir_reference_new("Device", device->id));
     }
-    fhir_told_write(told, json);
+    fhir_told_write(told, mapping->order_system, json);
     return fhir_resource_new("Procedure", delivery->session, json);
 }

@@ -6,6 +6,7 @@
  */
 #include "sync/fhir_settings.h"
 
+#include "sync/fhir_id.h"
 #include "sync/fhir_json.h"
 
 #include <gio/gio.h>
@@ -22,6 +23,7 @@ fhir_settings_free(FhirSettings *self)
     g_free(self->ca);
     g_free(self->proxy);
     g_free(self->patient_system);
+    g_free(self->order_system);
     g_free(self->secret_path);
     g_free(self->token_url);
     g_free(self->client_id);
@@ -110,6 +112,19 @@ read_patient(FhirSettings *self, SyncConfig *config, GError **error)
     }
     self->patient_system = g_strdup(system);
     return true;
+}
+
+static bool
+read_orders(FhirSettings *self, SyncConfig *config, GError **error)
+{
+    self->order_system = sync_config_dup_optional(config, FHIR_GROUP, "orders");
+    if (self->order_system == NULL ||
+        (strchr(self->order_system, ':') != NULL && strpbrk(self->order_system, " \t|") == NULL)) {
+        return true;
+    }
+    sync_config_fail(
+        config, error, FHIR_GROUP, "orders", "not the URI of the clinic's order numbers");
+    return false;
 }
 
 static bool
@@ -266,9 +281,9 @@ fhir_settings_new(SyncConfig *config, GError **error)
 
     self->url = read_url(config, "url", error);
     if (self->url == NULL || !read_patient(self, config, error) ||
-        !read_proxy(self, config, error) || !read_ca(self, config, error) ||
-        !read_auth(self, config, error) || !read_codes(self, config, error) ||
-        !read_rest(self, config, error)) {
+        !read_orders(self, config, error) || !read_proxy(self, config, error) ||
+        !read_ca(self, config, error) || !read_auth(self, config, error) ||
+        !read_codes(self, config, error) || !read_rest(self, config, error)) {
         return NULL;
     }
     return g_steal_pointer(&self);
@@ -279,8 +294,8 @@ fhir_settings_new_for_files(SyncConfig *config, GError **error)
 {
     g_autoptr(FhirSettings) self = g_new0(FhirSettings, 1);
 
-    if (!read_patient(self, config, error) || !read_codes(self, config, error) ||
-        !read_test(self, config, error)) {
+    if (!read_patient(self, config, error) || !read_orders(self, config, error) ||
+        !read_codes(self, config, error) || !read_test(self, config, error)) {
         return NULL;
     }
     if (self->patient == FHIR_PATIENT_SEARCH) {
@@ -294,17 +309,6 @@ fhir_settings_new_for_files(SyncConfig *config, GError **error)
     return g_steal_pointer(&self);
 }
 
-static bool
-is_id(const char *text)
-{
-    gsize n = 0;
-
-    while (g_ascii_isalnum(text[n]) || text[n] == '-' || text[n] == '.') {
-        n++;
-    }
-    return n > 0 && n <= 64 && text[n] == '\0';
-}
-
 JsonObject *
 fhir_settings_subject(const FhirSettings *self, const char *patient)
 {
@@ -314,7 +318,7 @@ fhir_settings_subject(const FhirSettings *self, const char *patient)
     case FHIR_PATIENT_SEARCH:
         return NULL;
     case FHIR_PATIENT_LITERAL:
-        return is_id(patient) ? fhir_reference_new("Patient", patient) : NULL;
+        return fhir_id_is_valid(patient) ? fhir_reference_new("Patient", patient) : NULL;
     case FHIR_PATIENT_IDENTIFIER:
         subject = json_object_new();
         fhir_json_add_text(subject, "type", "Patient");

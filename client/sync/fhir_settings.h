@@ -28,6 +28,7 @@ typedef struct {
     char *ca;             /* owned; NULL: the system's */
     char *proxy;          /* owned; NULL: none */
     char *patient_system; /* owned; NULL for literal */
+    char *order_system;   /* owned; NULL: orders have no system */
     char *secret_path;    /* owned; NULL without authentication */
     char *token_url;      /* owned; of OAuth2 */
     char *client_id;      /* owned */
@@ -43,8 +44,8 @@ typedef struct {
 
 /** Read the group. Owns: the caller's. Errors: SYNC_ERROR_CONFIG. */
 FhirSettings *fhir_settings_new(SyncConfig *config, GError **error);
-/** Only what files need, which no server is asked for: patient (not search), code_map and
- * test_data. Owns: the caller's. Errors: SYNC_ERROR_CONFIG. */
+/** Only what files need, which no server is asked for: patient (not search), orders, code_map
+ * and test_data. Owns: the caller's. Errors: SYNC_ERROR_CONFIG. */
 FhirSettings *fhir_settings_new_for_files(SyncConfig *config, GError **error);
 void fhir_settings_free(FhirSettings *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FhirSettings, fhir_settings_free)

@@ -8,6 +8,7 @@
 #include "lib/dict.h"
 #include "lib/time.h"
 #include "sync/fhir_codes.h"
+#include "sync/fhir_id.h"
 #include "sync/fhir_json.h"
 
 #include <string.h>
@@ -51,6 +52,8 @@ fhir_told_free(FhirTold *self)
     word_clear(&self->patient);
     word_clear(&self->operator_name);
     word_clear(&self->note);
+    word_clear(&self->reaction);
+    word_clear(&self->order);
     g_ptr_array_unref(self->zones);
     g_free(self);
 }
@@ -68,6 +71,16 @@ read_word(FhirWord *word, const SyncSaid *said, const char *value, const char *g
          * times have milliseconds, and only equal ones compare as equal. */
         word->wall_us = said != NULL && said->wall_us > 1000 ? said->wall_us / 1000 * 1000 : 1000;
     }
+}
+
+/* Of the whole session, under one key in its state as in what was said. */
+static void
+read_key(FhirWord *word, const SyncDelivery *delivery, const char *key)
+{
+    read_word(word,
+              sync_delivery_find_said(delivery, key),
+              cli_dict_get_text(delivery->state, key),
+              delivery->gateway);
 }
 
 static FhirWord *
@@ -102,14 +115,10 @@ fhir_told_of_delivery(const SyncDelivery *delivery, JsonObject *subject)
     if (subject != NULL && self->patient.gateway == NULL) {
         read_word(&self->patient, NULL, "", gateway);
     }
-    read_word(&self->operator_name,
-              sync_delivery_find_said(delivery, "operator"),
-              cli_dict_get_text(state, "operator"),
-              gateway);
-    read_word(&self->note,
-              sync_delivery_find_said(delivery, "note"),
-              cli_dict_get_text(state, "note"),
-              gateway);
+    read_key(&self->operator_name, delivery, "operator");
+    read_key(&self->note, delivery, "note");
+    read_key(&self->reaction, delivery, "reaction");
+    read_key(&self->order, delivery, "order");
     for (gsize i = 0; passes != NULL && i < g_variant_n_children(passes); i++) {
         g_autoptr(GVariant) pass = g_variant_get_child_value(passes, i);
         g_ptr_array_add(self->zones, read_zone(delivery, pass, (guint)i + 1, gateway));
@@ -158,6 +167,11 @@ read_extension(FhirTold *self, JsonObject *procedure, JsonObject *extension)
         word_clear(&self->note);
         word.value = g_strdup(fhir_json_find_text(procedure, "note.0.text"));
         self->note = word;
+    } else if (strcmp(field, "reaction") == 0 || strcmp(field, "order") == 0) {
+        FhirWord *own = field[0] == 'r' ? &self->reaction : &self->order;
+        word_clear(own);
+        word.value = g_strdup(text_of(extension, "value"));
+        *own = word;
     } else if (strcmp(field, "zone") == 0) {
         word.value = g_strdup(text_of(extension, "value"));
         g_ptr_array_add(self->zones, g_memdup2(&word, sizeof word));
@@ -273,6 +287,8 @@ fhir_told_merge(FhirTold *self, const FhirTold *theirs, const char *gateway)
 
     is_newer = merge_word(&self->operator_name, &theirs->operator_name, &speaker) || is_newer;
     is_newer = merge_word(&self->note, &theirs->note, &speaker) || is_newer;
+    is_newer = merge_word(&self->reaction, &theirs->reaction, &speaker) || is_newer;
+    is_newer = merge_word(&self->order, &theirs->order, &speaker) || is_newer;
     for (guint i = 0; i < self->zones->len; i++) {
         FhirWord *zone = self->zones->pdata[i];
         const FhirWord *other = find_pass(theirs->zones, zone->start_wall_us);
@@ -292,8 +308,9 @@ add_instant(JsonObject *extension, const char *name, int64_t wall_us)
     fhir_json_append(extension, "extension", inner);
 }
 
+/* @value: of a word that no element of the Procedure has as it was said, else NULL. */
 static void
-write_word(JsonObject *procedure, const char *field, const FhirWord *word)
+write_word(JsonObject *procedure, const char *field, const FhirWord *word, const char *value)
 {
     if (word->wall_us == 0) {
         return;
@@ -307,9 +324,9 @@ write_word(JsonObject *procedure, const char *field, const FhirWord *word)
     if (word->start_wall_us != 0) {
         add_instant(extension, "pass", word->start_wall_us);
     }
-    if (word->start_wall_us != 0 && word->value != NULL) {
+    if (value != NULL) {
         fhir_json_append(
-            extension, "extension", fhir_extension_new_text("value", "valueString", word->value));
+            extension, "extension", fhir_extension_new_text("value", "valueString", value));
     }
     fhir_json_append(procedure, "extension", extension);
 }
@@ -330,10 +347,39 @@ drop_extensions(JsonObject *procedure)
     }
 }
 
+/* Where @order names a resource that a treatment can be part of. */
+static bool
+is_reference(const char *order)
+{
+    static const char *const types[] = { "ServiceRequest/", "CarePlan/" };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(types); i++) {
+        if (g_str_has_prefix(order, types[i]) && fhir_id_is_valid(order + strlen(types[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static JsonObject *
+order_reference_new(const char *order, const char *order_system)
+{
+    JsonObject *reference = json_object_new();
+
+    if (is_reference(order)) {
+        fhir_json_add_text(reference, "reference", order);
+    } else {
+        fhir_json_add_text(reference, "type", "ServiceRequest");
+        fhir_json_add(reference, "identifier", fhir_identifier_new(order_system, order));
+    }
+    return reference;
+}
+
 void
-fhir_told_write(const FhirTold *self, JsonObject *procedure)
+fhir_told_write(const FhirTold *self, const char *order_system, JsonObject *procedure)
 {
     drop_extensions(procedure);
+    json_object_remove_member(procedure, "basedOn");
     json_object_remove_member(procedure, "performer");
     json_object_remove_member(procedure, "note");
     if (self->subject != NULL) {
@@ -352,13 +398,19 @@ fhir_told_write(const FhirTold *self, JsonObject *procedure)
         fhir_json_add_text(note, "text", self->note.value);
         fhir_json_add_alone(procedure, "note", note);
     }
-    write_word(procedure, "patient", &self->patient);
-    write_word(procedure, "operator", &self->operator_name);
-    write_word(procedure, "note", &self->note);
+    if (self->order.value != NULL) {
+        fhir_json_add_alone(
+            procedure, "basedOn", order_reference_new(self->order.value, order_system));
+    }
+    write_word(procedure, "patient", &self->patient, NULL);
+    write_word(procedure, "operator", &self->operator_name, NULL);
+    write_word(procedure, "note", &self->note, NULL);
+    write_word(procedure, "reaction", &self->reaction, self->reaction.value);
+    write_word(procedure, "order", &self->order, self->order.value);
     for (guint i = 0; i < self->zones->len; i++) {
         const FhirWord *zone = self->zones->pdata[i];
         if (zone->start_wall_us != 0) {
-            write_word(procedure, "zone", zone);
+            write_word(procedure, "zone", zone, zone->value);
         }
     }
 }

@@ -23,8 +23,10 @@ typedef struct {
     FhirWord patient;    /* its value stays in @subject */
     FhirWord operator_name;
     FhirWord note;
-    GPtrArray *zones; /* of FhirWord: ours one a pass in order; a server's only those said */
-    bool may_be_old;  /* carried in files: that gateway may have said more since */
+    FhirWord reaction; /* of the skin */
+    FhirWord order;    /* what the treatment was part of */
+    GPtrArray *zones;  /* of FhirWord: ours one a pass in order; a server's only those said */
+    bool may_be_old;   /* carried in files: that gateway may have said more since */
 } FhirTold;
 
 /**
@@ -49,5 +51,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(FhirTold, fhir_told_free)
  */
 bool fhir_told_merge(FhirTold *self, const FhirTold *theirs, const char *gateway);
 
-/** Set subject, performer, note and the extension on a Procedure, replacing what it had. */
-void fhir_told_write(const FhirTold *self, JsonObject *procedure);
+/**
+ * Set subject, performer, note, basedOn and the extension on a Procedure, replacing what it had.
+ *
+ * @order_system: URI of the clinic's order numbers, or NULL. An order of the form ServiceRequest/ID
+ * or CarePlan/ID refers to that resource, any other is the number of a ServiceRequest.
+ */
+void fhir_told_write(const FhirTold *self, const char *order_system, JsonObject *procedure);

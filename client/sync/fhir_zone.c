@@ -248,10 +248,10 @@ zone_new(const FhirMapping *mapping,
 }
 
 GPtrArray *
-fhir_map_zones(const FhirMapping *mapping,
-               const SyncDelivery *delivery,
-               const FhirTold *told,
-               const GPtrArray *devices)
+fhir_map_observations(const FhirMapping *mapping,
+                      const SyncDelivery *delivery,
+                      const FhirTold *told,
+                      const GPtrArray *devices)
 {
     GPtrArray *observations = g_ptr_array_new_with_free_func((GDestroyNotify)fhir_resource_free);
     g_autoptr(GArray) zones = gather(delivery->state, told);
@@ -259,6 +259,10 @@ fhir_map_zones(const FhirMapping *mapping,
     for (guint i = 0; i < zones->len; i++) {
         const Zone *zone = &g_array_index(zones, Zone, i);
         g_ptr_array_add(observations, zone_new(mapping, delivery, told, devices, zone));
+    }
+    FhirResource *reaction = fhir_map_reaction(mapping, delivery->session, told);
+    if (reaction != NULL) {
+        g_ptr_array_add(observations, reaction);
     }
     return observations;
 }

@@ -22,6 +22,12 @@ read_annotation(SyncEntry *self, const Pentel__V1__Annotation *said)
     if (said->maybe_note_case == PENTEL__V1__ANNOTATION__MAYBE_NOTE_NOTE) {
         self->fields[n++] = g_strdup("note");
     }
+    if (said->maybe_reaction_case == PENTEL__V1__ANNOTATION__MAYBE_REACTION_REACTION) {
+        self->fields[n++] = g_strdup("reaction");
+    }
+    if (said->maybe_order_case == PENTEL__V1__ANNOTATION__MAYBE_ORDER_ORDER) {
+        self->fields[n++] = g_strdup("order");
+    }
     if (said->maybe_zone_case != PENTEL__V1__ANNOTATION__MAYBE_ZONE_ZONE) {
         return;
     }

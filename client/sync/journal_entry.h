@@ -17,7 +17,7 @@ typedef struct {
     char *session;   /* owned; "" when it is about none */
     bool is_fold;    /* the session's numbers changed */
     bool is_erased;  /* its content was erased */
-    char *fields[6]; /* owned; what was said, NULL-terminated: patient, zone, zone:2 ... */
+    char *fields[7]; /* owned; what was said, NULL-terminated: patient, zone, zone:2 ... */
 } SyncEntry;
 
 /** Decode a pentel.v1.JournalEntry; NULL when it is none. Owns: free with sync_entry_free(). */

@@ -38,7 +38,8 @@ typedef struct {
 
 /* When and by whom something was last said about a session, from the journal. */
 typedef struct {
-    char *field;     /* owned; patient, operator, note, zone, zone:N (of pass N), closed */
+    char *field;     /* owned; patient, operator, note, reaction, order, zone, zone:N (of
+                       pass N), closed */
     int64_t wall_us; /* of the entry */
     uint64_t seq;    /* of the entry */
     uint32_t uid;    /* who wrote it, on that gateway */

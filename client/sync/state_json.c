@@ -33,6 +33,8 @@ static const struct {
     { "patient", "s" },
     { "operator", "s" },
     { "note", "s" },
+    { "reaction", "s" },
+    { "order", "s" },
     { "zone", "s" },
     { "log", "s" },
     { "at", "s" },

@@ -47,7 +47,10 @@ def rfc3339(wall_us):
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(ms // 1000)) + f".{ms % 1000:03d}Z"
 
 
-ANNOTATION = {"patient": 1, "operator": 2, "zone": 3, "note": 4, "pass": 5}
+# Of the whole session alone.
+WORDS = ("patient", "operator", "note", "reaction", "order")
+ANNOTATION = {"patient": 1, "operator": 2, "zone": 3, "note": 4, "pass": 5,
+              "reaction": 6, "order": 7}
 
 
 class Entry:
@@ -243,7 +246,7 @@ class Penteld:
                         "first": GLib.Variant("u", 1), "last": GLib.Variant("u", n_records)},
             "definition": "pass/1", "end_cause": "operator"}
         with self.lock:
-            kept = {k: self.sessions[id][k] for k in ("patient", "operator", "note", "_own", "_zone")
+            kept = {k: self.sessions[id][k] for k in (*WORDS, "_own", "_zone")
                     if id in self.sessions and k in self.sessions[id]}
             self.sessions[id] = {**session, **kept, **more}
             self._set_zones(self.sessions[id])
@@ -266,10 +269,10 @@ class Penteld:
         session["zones"] = GLib.Variant("as", sorted({z for z in [*own.values(), whole] if z}))
 
     def annotate(self, id, wall_us=None, **fields):
-        """patient, operator, note, zone; "" takes back; with pass= the zone is of that pass."""
+        """patient, operator, note, reaction, order, zone; "" takes back; with pass= the zone is of that pass."""
         with self.lock:
             session = self.sessions[id]
-            for key in ("patient", "operator", "note"):
+            for key in WORDS:
                 if fields.get(key):
                     session[key] = fields[key]
                 elif key in fields:

@@ -233,6 +233,16 @@ def compare_zones(session, observations, lines):
             lines.append(f"zone {name}: {values}, not {right}")
 
 
+def is_of(observation, code):
+    return any(coding["code"] == code for coding in observation["code"]["coding"])
+
+
+def order_of(procedure):
+    """As it was said: a literal reference, or the number of an order."""
+    based_on = procedure.get("basedOn", [{}])[0]
+    return based_on.get("reference") or based_on.get("identifier", {}).get("value")
+
+
 def compare_session(session, dump, lines):
     urn = f"urn:uuid:{session['id']}"
     mine = [r for r in dump["resources"] if r["resourceType"] == "Procedure" and
@@ -246,17 +256,21 @@ def compare_session(session, dump, lines):
     shown = {"status": procedure["status"], "start": period.get("start"), "end": period.get("end"),
              "patient": procedure["subject"].get("identifier", {}).get("value"),
              "operator": procedure.get("performer", [{}])[0].get("actor", {}).get("display"),
-             "note": procedure.get("note", [{}])[0].get("text")}
+             "note": procedure.get("note", [{}])[0].get("text"), "order": order_of(procedure)}
     right = {"status": "completed" if is_over else "in-progress",
              "start": session.get("started_at"), "end": session.get("ended_at"),
              "patient": session["patient"], "operator": session.get("operator"),
-             "note": session.get("note")}
+             "note": session.get("note"), "order": session.get("order")}
     if shown != right:
         lines.append(f"Procedure {shown}, not {right}")
     reference = f"Procedure/{procedure['id']}"
     parts = [r for r in dump["resources"] if r["resourceType"] == "Observation" and
              r["partOf"][0]["reference"] == reference and r["status"] != "entered-in-error"]
-    compare_zones(session, parts, lines)
+    reactions = [r for r in parts if is_of(r, "reaction")]
+    said = [session["reaction"]] if session.get("reaction") else []
+    if [r.get("valueString") for r in reactions] != said:
+        lines.append(f"reactions {reactions}, not {said}")
+    compare_zones(session, [r for r in parts if r not in reactions], lines)
     devices = {f"Device/{r['id']}": r for r in dump["resources"] if r["resourceType"] == "Device"}
     used = [devices.get(r["reference"], {}) for r in procedure.get("usedReference", [])]
     serials = [d.get("serialNumber") for d in used]
@@ -290,7 +304,8 @@ def compare(sessions, dump):
     seen = {}
     for resource in dump["resources"]:
         for reference in references(resource):
-            if reference not in names:
+            # An order is the clinic's own, on whatever server.
+            if reference not in names and not reference.startswith(("CarePlan/", "ServiceRequest/")):
                 lines.append(f"{resource['resourceType']} refers to {reference}, which is not there")
         for identifier in resource.get("identifier", []):
             key = (resource["resourceType"], identifier["value"])

@@ -353,6 +353,7 @@ say(Fixture *self, const char *field, int64_t wall_us)
     "{'id': <'" SESSION "'>, 'pen': <'PT-0001'>, 'state': <'complete'>, "                          \
     "'started_at': <'2025-11-24T10:00:00.000Z'>, 'ended_at': <'2025-11-24T10:20:00.000Z'>, "       \
     "'patient': <'4711'>, 'operator': <'N. N.'>, 'note': <'calm'>, 'definition': <'pass/1'>, "     \
+    "'reaction': <'mild\\nerythema'>, 'order': <'CarePlan/7'>, "                                   \
     "'cartridges': <[{'id': <'C-1'>, 'lot': <'L'>, 'expiry': <'2026-02-30'>, 'needles': <uint32 "  \
     "12>}, {'id': <'C-1'>}, {'lot': <'L2'>, 'expiry': <'2027-01-31'>}]>, "                         \
     "'receipt': <{'sha256': <'ab'>}>, "                                                            \
@@ -413,11 +414,17 @@ test_zones(Fixture *self, gconstpointer data)
     g_autoptr(JsonObject) subject = subject_new();
     g_autoptr(GPtrArray) devices = fhir_map_devices(&self->mapping, &self->delivery);
     g_autoptr(FhirTold) told = fhir_told_of_delivery(&self->delivery, subject);
-    g_autoptr(GPtrArray) zones = fhir_map_zones(&self->mapping, &self->delivery, told, devices);
+    g_autoptr(GPtrArray) zones =
+        fhir_map_observations(&self->mapping, &self->delivery, told, devices);
     const FhirResource *chin = zones->pdata[0];
     const FhirResource *none = zones->pdata[1];
 
-    g_assert_cmpuint(zones->len, ==, 2); /* a blank zone is none */
+    const FhirResource *reaction = zones->pdata[2];
+
+    g_assert_cmpuint(zones->len, ==, 3); /* a blank zone is none */
+    g_assert_cmpstr(fhir_json_find_text(reaction->json, "valueString"), ==, "mild\nerythema");
+    g_assert_null(fhir_json_find(reaction->json, "effectiveDateTime")); /* not known when */
+    g_assert_null(fhir_json_find(reaction->json, "component"));
     g_assert_cmpstr(fhir_json_find_text(chin->json, "bodySite.text"), ==, "chin");
     g_assert_null(fhir_json_find(none->json, "bodySite"));
     g_assert_cmpfloat(value_of(chin->json, "passes"), ==, 2.0);
@@ -441,6 +448,7 @@ test_procedure(Fixture *self, gconstpointer data)
     g_autoptr(GPtrArray) devices = fhir_map_devices(&self->mapping, &self->delivery);
     say(self, "operator", T0_US + 5);
     say(self, "zone:1", T0_US + 7000);
+    say(self, "reaction", T0_US + 9000);
     g_autoptr(FhirTold) told = fhir_told_of_delivery(&self->delivery, subject);
     g_autoptr(FhirResource) procedure =
         fhir_map_procedure(&self->mapping, &self->delivery, told, devices);
@@ -464,8 +472,45 @@ test_procedure(Fixture *self, gconstpointer data)
     g_assert_cmpint(back->operator_name.wall_us, ==, T0_US);
     g_assert_cmpstr(back->operator_name.value, ==, "N. N.");
     g_assert_cmpstr(zone->value, ==, "chin");
+    g_assert_cmpstr(back->reaction.value, ==, "mild\nerythema");
+    g_assert_cmpint(back->reaction.wall_us, ==, T0_US + 9000);
+    g_assert_cmpstr(back->order.value, ==, "CarePlan/7");
     g_assert_cmpint(zone->wall_us, ==, T0_US + 7000);
     g_assert_false(fhir_told_merge(back, told, "room-1"));
+}
+
+static void
+test_order(void)
+{
+    static const struct {
+        const char *order;
+        const char *system;
+        const char *reference;
+        const char *value;
+    } rows[] = {
+        { "ServiceRequest/a-1.B", "urn:o", "ServiceRequest/a-1.B", NULL },
+        { "CarePlan/7", NULL, "CarePlan/7", NULL },
+        { "CarePlan/", "urn:o", NULL, "CarePlan/" },
+        { "CarePlan/7/_history/1", NULL, NULL, "CarePlan/7/_history/1" },
+        { "Patient/7", "urn:o", NULL, "Patient/7" },
+        { "A 17", "urn:o", NULL, "A 17" },
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(FhirTold) told = fhir_told_of_procedure(NULL);
+        g_autoptr(JsonObject) json = json_object_new();
+        told->order = (FhirWord){ .value = g_strdup(rows[i].order), .wall_us = T0_US };
+        fhir_told_write(told, rows[i].system, json);
+        g_assert_cmpstr(fhir_json_find_text(json, "basedOn.0.reference"), ==, rows[i].reference);
+        g_assert_cmpstr(fhir_json_find_text(json, "basedOn.0.identifier.value"), ==, rows[i].value);
+        g_assert_cmpstr(fhir_json_find_text(json, "basedOn.0.identifier.system"),
+                        ==,
+                        rows[i].value != NULL ? rows[i].system : NULL);
+        told->order.wall_us = 0;
+        g_clear_pointer(&told->order.value, g_free);
+        fhir_told_write(told, rows[i].system, json);
+        g_assert_cmpuint(json_object_get_size(json), ==, 0);
+    }
 }
 
 static void
@@ -489,7 +534,8 @@ test_nothing(Fixture *self, gconstpointer data)
     g_autoptr(JsonObject) subject = subject_new();
     g_autoptr(GPtrArray) devices = fhir_map_devices(&self->mapping, &self->delivery);
     g_autoptr(FhirTold) told = fhir_told_of_delivery(&self->delivery, subject);
-    g_autoptr(GPtrArray) zones = fhir_map_zones(&self->mapping, &self->delivery, told, devices);
+    g_autoptr(GPtrArray) zones =
+        fhir_map_observations(&self->mapping, &self->delivery, told, devices);
     g_autoptr(FhirResource) procedure =
         fhir_map_procedure(&self->mapping, &self->delivery, told, devices);
 
@@ -505,11 +551,11 @@ test_erased(Fixture *self, gconstpointer data)
 {
     g_autoptr(FhirResource) procedure = fhir_map_withdrawn_procedure(&self->mapping, SESSION, true);
     g_autoptr(FhirResource) zone =
-        fhir_map_withdrawn_zone(&self->mapping, SESSION, SESSION, NULL, true);
+        fhir_map_withdrawn_observation(&self->mapping, SESSION, SESSION, NULL, true);
     self->mapping.is_test = true;
     g_autoptr(JsonObject) subject = subject_new();
     g_autoptr(FhirResource) wrong =
-        fhir_map_withdrawn_zone(&self->mapping, SESSION, SESSION, subject, false);
+        fhir_map_withdrawn_observation(&self->mapping, SESSION, SESSION, subject, false);
 
     g_assert_true(fhir_map_is_erased(procedure->json));
     g_assert_true(fhir_map_is_erased(zone->json));
@@ -632,6 +678,7 @@ main(int argc, char **argv)
     g_test_add_func("/fhir/locations", test_locations);
     g_test_add_func("/fhir/merit", test_merit);
     g_test_add_func("/fhir/said", test_said);
+    g_test_add_func("/fhir/order", test_order);
     g_test_add_func("/fhir/capability", test_capability);
     g_test_add("/fhir/map/devices", Fixture, WHOLE, set_up, test_devices, tear_down);
     g_test_add("/fhir/map/zones", Fixture, WHOLE, set_up, test_zones, tear_down);

@@ -5,13 +5,15 @@ word changes the same resources; two gateways make one Procedure; erasure redact
 
 import fhir_rig
 from fake import Penteld
-from fhir_rig import OK, WAITING, Failure, Gateway, check, observations_of, procedure_of
+from fhir_rig import OK, WAITING, Failure, Gateway, check, is_of, observations_of, \
+    procedure_of
 
 
 def treat(penteld):
     """Sessions of all kinds: zones, none, live, lossy, no time, a cartridge without an id."""
     ids = [penteld.add(passes=3)]
-    penteld.annotate(ids[0], patient="4711", operator="N. N.", note="calm skin")
+    penteld.annotate(ids[0], patient="4711", operator="N. N.", note="calm skin",
+                     reaction="erythema, mild", order="CarePlan/plan-7")
     penteld.annotate(ids[0], zone="forehead", **{"pass": 1})
     penteld.annotate(ids[0], zone="left cheek", **{"pass": 3})
     ids.append(penteld.add(pen="PT-0002", passes=2, state="live", n_records=50))
@@ -19,7 +21,7 @@ def treat(penteld):
     ids.append(penteld.add(passes=1, state="lossy", missing=[(5, 9, "hole")]))
     penteld.annotate(ids[2], patient="4713", note="line\none \"quoted\" \\ back")
     ids.append(penteld.add(passes=0, started_at="", ended_at=""))
-    penteld.annotate(ids[3], patient="4714")
+    penteld.annotate(ids[3], patient="4714", order="A 17/3")
     ids.append(penteld.add(passes=1, cartridges=[{"lot": "L-9"}]))
     penteld.annotate(ids[4], patient="4715")
     penteld.add()  # of nobody: waits
@@ -69,6 +71,20 @@ def test_corrections(server, penteld, gateway, mode):
     if len(withdrawn) != 1 or "component" in withdrawn[0]:
         raise Failure(f"{mode}: the Observation without a zone: {withdrawn}")
     penteld.annotate(id, zone="chin", **{"pass": 2})
+    penteld.annotate(id, reaction="swelling", order="A-18")
+    gateway.once(expect=(OK, WAITING))
+    swollen = [o for o in observations_of(check(f"{mode} reaction", sessions_of(penteld), server), id)
+               if is_of(o, "reaction")]
+    penteld.annotate(id, reaction="swelling, mild", order="ServiceRequest/18")
+    gateway.once(expect=(OK, WAITING))
+    check(f"{mode} reaction corrected", sessions_of(penteld), server)
+    penteld.annotate(id, reaction="", order="")
+    gateway.once(expect=(OK, WAITING))
+    dump = check(f"{mode} no reaction", sessions_of(penteld), server)
+    gone = [o for o in observations_of(dump, id) if is_of(o, "reaction")]
+    if [o["id"] for o in gone] != [o["id"] for o in swollen] or gone[0]["status"] != "entered-in-error" or \
+            "valueString" in gone[0] or "effectiveDateTime" not in swollen[0]:
+        raise Failure(f"{mode}: reaction {swollen} became {gone}")
     penteld.annotate(id, note="", operator="B", patient="5001")
     penteld.add(id, passes=2, n_records=120)
     penteld.annotate(id, zone="neck", **{"pass": 1})
