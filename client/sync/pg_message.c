@@ -65,24 +65,47 @@ dup_word(const SyncDelivery *delivery, const char *field)
         cli_dict_get_text(delivery->state, strcmp(field, "closed") == 0 ? "closed_reason" : field));
 }
 
-static void
-append_words(CliJson *json, const SyncDelivery *delivery)
+/* Where every pass has a zone of its own, that of the session shows nowhere. */
+static bool
+is_hidden(const SyncDelivery *delivery, const char *field)
 {
-    cli_json_open(json, "words", '[');
+    g_autoptr(GVariant) passes = cli_dict_get(delivery->state, "passes", "aa{sv}");
+    const gsize n = passes != NULL ? g_variant_n_children(passes) : 0;
+
+    for (gsize i = 0; i < n; i++) {
+        g_autofree char *own = g_strdup_printf(ZONE_OF "%" G_GSIZE_FORMAT, i + 1);
+        if (sync_delivery_find_said(delivery, own) == NULL) {
+            return false;
+        }
+    }
+    return n > 0 && strcmp(field, "zone") == 0;
+}
+
+static void
+append_word(CliJson *json, const SyncSaid *said, const char *word)
+{
+    cli_json_open(json, NULL, '{');
+    cli_json_text(json, "field", said->field);
+    if (word != NULL) {
+        cli_json_text(json, "value", word);
+    }
+    cli_json_uint(json, "wall_us", (uint64_t)MAX(said->wall_us, 0));
+    cli_json_uint(json, "uid", said->uid);
+    cli_json_close(json, '}');
+}
+
+/* What stands, or else what was taken back. */
+static void
+append_words(CliJson *json, const SyncDelivery *delivery, bool is_taken_back)
+{
     for (guint i = 0; delivery->said != NULL && i < delivery->said->len; i++) {
         const SyncSaid *said = &g_array_index(delivery->said, SyncSaid, i);
         g_autofree char *word = dup_word(delivery, said->field);
-        if (word == NULL) {
-            continue;
+        if (is_taken_back == (word == NULL) &&
+            !(is_taken_back && is_hidden(delivery, said->field))) {
+            append_word(json, said, word);
         }
-        cli_json_open(json, NULL, '{');
-        cli_json_text(json, "field", said->field);
-        cli_json_text(json, "value", word);
-        cli_json_uint(json, "wall_us", (uint64_t)MAX(said->wall_us, 0));
-        cli_json_uint(json, "uid", said->uid);
-        cli_json_close(json, '}');
     }
-    cli_json_close(json, ']');
 }
 
 void
@@ -99,7 +122,12 @@ sync_pg_append_message(GString *out, const SyncDelivery *delivery)
     cli_json_uint(&json, "wall_us", (uint64_t)MAX(delivery->wall_us, 0));
     cli_json_uint(&json, "fold_wall_us", (uint64_t)fold_us);
     cli_json_uint(&json, "n_settled", delivery->n_settled);
-    append_words(&json, delivery);
+    cli_json_open(&json, "words", '[');
+    append_words(&json, delivery, false);
+    cli_json_close(&json, ']');
+    cli_json_open(&json, "taken_back", '[');
+    append_words(&json, delivery, true);
+    cli_json_close(&json, ']');
     cli_json_close(&json, '}');
     /* The state is JSON already. */
     g_string_truncate(out, out->len - 1);

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define MAJOR 1
-#define MINOR 0
+#define MINOR 1
 #define MARK  "-- :"
 
 /* Made by glib-compile-resources. */
@@ -180,13 +180,19 @@ make_role(SyncPg *pg, GCancellable *cancellable, GError **error)
                   failure->message);
 }
 
+/* From @minor on, after the whole of 1.0 when there is nothing yet (-1). */
 static bool
-create_schema(SyncPg *pg, GCancellable *cancellable, GError **error)
+run_scripts(SyncPg *pg, int minor, GCancellable *cancellable, GError **error)
 {
-    g_autofree char *script = load_text("schema");
-    g_autofree char *whole = g_strdup_printf("begin;%s\ncommit;", script);
+    g_autoptr(GString) whole = g_string_new("begin;\n");
 
-    if (sync_pg_script(pg, whole, cancellable, error)) {
+    for (int step = minor + 1; step <= MINOR; step++) {
+        g_autofree char *name = step == 0 ? g_strdup("schema") : g_strdup_printf("minor-%d", step);
+        g_autofree char *script = load_text(name);
+        g_string_append_printf(whole, "%s\n", script);
+    }
+    g_string_append(whole, "commit;");
+    if (sync_pg_script(pg, whole->str, cancellable, error)) {
         return true;
     }
     sync_pg_do(pg, "rollback", NULL, 0, cancellable, NULL);
@@ -215,6 +221,8 @@ sync_pg_migrate(SyncPg *pg, GCancellable *cancellable, GError **error)
                       MAJOR,
                       MINOR);
     }
-    return found.has_version ||
-           (make_role(pg, cancellable, error) && create_schema(pg, cancellable, error));
+    if (found.has_version) {
+        return found.minor == MINOR || run_scripts(pg, found.minor, cancellable, error);
+    }
+    return make_role(pg, cancellable, error) && run_scripts(pg, -1, cancellable, error);
 }

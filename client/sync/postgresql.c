@@ -6,6 +6,7 @@
  */
 #include "sync/postgresql.h"
 
+#include "lib/dict.h"
 #include "sync/clean.h"
 #include "sync/pg_connection.h"
 #include "sync/pg_message.h"
@@ -207,6 +208,20 @@ transact(SyncSink *self,
     }
 }
 
+/* A session that is there stays when its patient is taken back, without the patient; the note
+ * remembers that it is there. */
+static void
+set_delivered(const SyncSink *self, const SyncDelivery *delivery, SyncOutcome *outcome)
+{
+    const bool is_bound = delivery->is_erased || self->setup->sends_unbound ||
+                          cli_dict_get_text(delivery->state, "patient") != NULL;
+
+    outcome->note = g_strdup("there");
+    if (!is_bound) {
+        sync_outcome_set(outcome, SYNC_UNBOUND, "no patient reference any more");
+    }
+}
+
 static void
 deliver_alone(SyncSink *self,
               const SyncDelivery *delivery,
@@ -221,6 +236,8 @@ deliver_alone(SyncSink *self,
         g_autofree char *words = sync_clean_words(&delivery, 1, error->message, SYNC_WORDS_MAX);
         sync_outcome_set(
             outcome, error->code == SYNC_ERROR_DATA ? SYNC_SET_ASIDE : SYNC_RETRY, "%s", words);
+    } else {
+        set_delivered(self, delivery, outcome);
     }
 }
 
@@ -235,6 +252,9 @@ deliver_run(SyncSink *self,
     g_autoptr(GError) error = NULL;
 
     if (transact(self, deliveries, n_deliveries, cancellable, &error)) {
+        for (guint i = 0; i < n_deliveries; i++) {
+            set_delivered(self, deliveries[i], &outcomes[i]);
+        }
         return;
     }
     if (error->code == SYNC_ERROR_DATA) {

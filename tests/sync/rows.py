@@ -64,9 +64,8 @@ def compare_session(tables, id, session):
                          ("fault", session["faults"]), ("missing", session["records"]["missing"])):
         same(f"{table} of {id}", len(items), len(tables[table].get(id, [])))
     words = {row["field"]: row["value"] for row in tables["annotation"].get(id, [])}
-    for field in ("patient", "operator", "note"):
-        if session.get(field):
-            same(f"{field} of {id}", session[field], words.get(field))
+    for field in ("patient", "operator", "note", "reaction", "order"):
+        same(f"{field} of {id}", session.get(field) or None, words.get(field))
 
 
 def compare(server, penteld, bound=True):

@@ -119,7 +119,7 @@ def two_gateways(bench):
         for id in fuller:
             rows.compare_session(tables, id, other.snapshot()[id])
         for id in poorer:
-            rows.compare_session(tables, id, {**penteld.snapshot()[id], "operator": "late"})
+            rows.compare_session(tables, id, {**penteld.snapshot()[id], "operator": "late", "note": "of gw-2"})
         same("both recorded", [["12", "24"]], pg.SERVER.sql(
             "select count(distinct session), count(*) from pentel.session_gateway"))
 

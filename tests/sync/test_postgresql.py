@@ -15,6 +15,7 @@ import rows
 from bench import check, same
 
 SERVER = None
+SCHEMA_1_0 = Path(__file__).resolve().parents[2] / "client/sync/pg/schema.sql"
 
 
 def setup(bench, n=6, name="pg", gateway="gw-1", user="gateway", more="", migrate=True,
@@ -110,12 +111,6 @@ def corrections(bench):
     penteld.add(ids[0], n_records=200, passes=1)
     bench.once("pg")
     rows.compare(SERVER, penteld)
-    # Taking a word back clears nothing that is known: an empty field never does (F21).
-    penteld.annotate(ids[1], note="")
-    bench.once("pg")
-    same("note", "late", SERVER.value(
-        f"select value from pentel.annotation where session = '{ids[1]}' and field = 'note'"))
-
 
 def nothing_left(id):
     """Of an erased session, but that it was."""
@@ -181,9 +176,9 @@ def two_gateways(bench):
     same("rows", "12", SERVER.value("select count(*) from pentel.session"))
     tables = rows.fetch(SERVER)
     for id in fuller:
-        rows.compare_session(tables, id, {**other.snapshot()[id]})
+        rows.compare_session(tables, id, other.snapshot()[id])
     for id in poorer:
-        session = {**penteld.snapshot()[id], "operator": "late"}
+        session = {**penteld.snapshot()[id], "operator": "late", "note": "of gw-2"}
         rows.compare_session(tables, id, session)
     same("both recorded", [["12", "24"]], SERVER.sql(
         "select count(distinct session), count(*) from pentel.session_gateway"))
@@ -416,7 +411,7 @@ def bad_input(bench):
     reset()
     bench.run("owner", "--migrate", code=b.OK)
     SERVER.sql("update pentel.schema_version set major = 2")
-    b.expect_line(bench, bench.run("pg", "--once"), b.FOREIGN, "2.0", "upgrade pentel-sync")
+    b.expect_line(bench, bench.run("pg", "--once"), b.FOREIGN, "2.1", "upgrade pentel-sync")
     b.expect_line(bench, bench.run("owner", "--migrate"), b.FOREIGN, "later", "upgrade")
     SERVER.sql("update pentel.schema_version set major = 1, minor = 7")
     SERVER.sql("alter table pentel.session add column later text")
@@ -431,6 +426,45 @@ def bad_input(bench):
     check("hush" not in done.stderr, "it shows the password")
     bench.configure("typo", "[sink]\nkind=postgresql\n[postgresql]\nconninfo=hots=/x\n")
     b.expect_line(bench, bench.run("typo", "--once"), b.CONFIG, "hots", "typo.conf")
+
+
+def minors(bench):
+    """What an older program made is added to, with all that is in it; gateways need not wait."""
+    penteld, ids = setup(bench, 2, migrate=False)
+    reset()
+    write_config(bench, "owner", "gw-1", "owner")
+    SERVER.sql(SCHEMA_1_0.read_text())
+    penteld.annotate(ids[0], reaction="erythema, mild", order="CarePlan/plan-7")
+    bench.once("pg")
+    rows.compare(SERVER, penteld)
+    for _ in range(2):
+        bench.run("owner", "--migrate", code=b.OK)
+        same("the version", [["1", "1"]], SERVER.sql("select major, minor from pentel.schema_version"))
+    same("what was said", [["erythema, mild", "CarePlan/plan-7"]], SERVER.sql(
+        f"select reaction, order_reference from pentel.treatment where session = '{ids[0]}'"))
+    penteld.annotate(ids[0], reaction="", order="A-18")
+    bench.once("pg")
+    rows.compare(SERVER, penteld)
+
+
+def taken_back(bench):
+    """What is taken back goes, a patient too, but not the word of another gateway (F21)."""
+    penteld, ids = setup(bench, 2)
+    penteld.annotate(ids[0], note="n", reaction="r", order="o", operator="a", zone="chin")
+    penteld.annotate(ids[0], zone="neck", **{"pass": 1})
+    bench.once("pg")
+    rows.compare(SERVER, penteld)
+    SERVER.sql("insert into pentel.gateway values ('gw-2'); update pentel.annotation set "
+               f"gateway = 'gw-2' where session = '{ids[0]}' and field = 'operator'")
+    penteld.annotate(ids[0], note="", reaction="", order="", operator="", zone="", patient="")
+    penteld.annotate(ids[0], zone="", **{"pass": 1})
+    check("1 without a patient" in bench.once("pg").stdout, "nothing waits for a patient")
+    same("what is left", [["operator", "a"]], SERVER.sql(
+        f"select field, value from pentel.annotation where session = '{ids[0]}'"))
+    same("the session", [["1"]], SERVER.sql(f"select count(*) from pentel.session where session = '{ids[0]}'"))
+    penteld.annotate(ids[0], patient="P-9", operator="b")
+    bench.once("pg")
+    rows.compare(SERVER, penteld)
 
 
 def password(bench):
@@ -461,7 +495,7 @@ def password(bench):
 TESTS = [first_run, schema, views, corrections, erasure, two_gateways, refused_session,
          tried_again, nothing_said, raw,
          server_faults, refused_connection, killed, bouncer, partitions, thousand,
-         bad_input, password]
+         bad_input, minors, taken_back, password]
 
 if __name__ == "__main__":
     if pgserver.find_binaries() is None:

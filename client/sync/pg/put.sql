@@ -154,3 +154,8 @@ order by 1, 2
 on conflict (session, field) do update set value = excluded.value, said_at = excluded.said_at,
     gateway = excluded.gateway, uid = excluded.uid
 where (excluded.said_at, excluded.gateway) >= (a.said_at, a.gateway)
+-- : taken back
+delete from pentel.annotation a using jsonb_array_elements($1::jsonb) d,
+jsonb_array_elements(d->'taken_back') w
+where a.session = (d->>'session')::uuid and a.field = w->>'field' and a.gateway = $2::text
+  and a.said_at <= timestamptz 'epoch' + (w->>'wall_us')::bigint * interval '1 microsecond'

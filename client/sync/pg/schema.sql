@@ -1,7 +1,7 @@
 -- SPDX-FileCopyrightText: The Pentel authors
 -- SPDX-License-Identifier: MIT
 --
--- Schema pentel 1.0, created by the owner with pentel-sync --migrate. Everything a minor
+-- Schema pentel 1.0, begun by the owner with pentel-sync --migrate. Everything that a minor
 -- version adds must be such that older gateways go on working: new tables, new columns that
 -- may be null, new views.
 create schema pentel;
