@@ -132,7 +132,8 @@ def test_gateways(rig, server):
         room.add(id, n_records=n, passes=2)
         room.annotate(id, patient="6000")
     more.annotate(id, zone="nose", **{"pass": 1})
-    less.annotate(id, operator="from room 1", wall_us=more.clock_us + 3_600_000_000)
+    said = {"operator": "from room 1", "reaction": "seen in room 1", "order": "A-1"}
+    less.annotate(id, **said, wall_us=more.clock_us + 3_600_000_000)
     rooms = [(Gateway(rig, server, "two", "room-1"), less), (Gateway(rig, server, "two", "room-2"), more)]
     for order in (rooms, rooms[::-1], rooms + rooms[:1]):
         server.reset()
@@ -142,7 +143,7 @@ def test_gateways(rig, server):
             gateway.once()
             penteld.stop()
         dump = server.dump()
-        wanted = more.snapshot()[id] | {"operator": "from room 1"}
+        wanted = more.snapshot()[id] | said
         lines = fhir_rig.compare([wanted], dump)
         if lines:
             raise Failure(f"two gateways, {[g.gateway for g, _ in order]}: {lines[:5]}")
