@@ -7,11 +7,15 @@ import json
 import os
 import sqlite3
 import subprocess
+import sys
 import tarfile
 import time
 
 import harness
 from compare import compare_all, settle
+
+sys.path.insert(0, str(harness.HERE.parent / "ctl"))
+import schemas  # noqa: E402
 
 ALTERED = 9
 SERIALS = ["PT-0001", "PT-0002", "PT-0003"]
@@ -22,9 +26,24 @@ def check(condition, what):
         raise harness.Failure(what)
 
 
+def check_shape(verb, value):
+    errors = schemas.errors_of(verb, value)
+    check(not errors, f"{verb} --json: {errors[:3]}")
+
+
+def as_json(rig, verb, *words):
+    """What a command prints, as its schema says."""
+    value = rig.ctl_json(verb, *words)
+    check_shape(verb, value)
+    return value
+
+
 def verify(rig, *words):
     done = rig.ctl("verify", "--json", *words)
-    return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr
+    if not done.stdout:
+        return done.returncode, done.stderr
+    check_shape("verify", json.loads(done.stdout))
+    return done.returncode, json.loads(done.stdout)
 
 
 def check_sound(rig, what, *words):
@@ -46,7 +65,7 @@ def verify_meanwhile(rig):
 
 def check_receipt(rig):
     """The journal has the whole receipt, as show says it."""
-    receipts = [rig.ctl_json("show", s["id"])["receipt"] for s in rig.ctl_json("sessions")]
+    receipts = [as_json(rig, "show", s["id"])["receipt"] for s in as_json(rig, "sessions")]
     check(all(len(r["sha256"]) == 64 and r["marked"] for r in receipts), f"receipts: {receipts}")
 
 
@@ -58,7 +77,7 @@ def make_anchor(rig):
 
 
 def check_backup(rig, path):
-    said = rig.ctl_json("backup", str(path))
+    said = as_json(rig, "backup", str(path))
     check(said["bytes"] == path.stat().st_size, f"backup: {said}")
     check(path.stat().st_mode & 0o777 == 0o600, "others may read the backup")
     with tarfile.open(path) as archive:
@@ -69,11 +88,12 @@ def check_backup(rig, path):
 
 def check_erasure(rig):
     """One session by its id; a held patient's are refused, then released and erased."""
-    ids = [s["id"] for s in rig.ctl_json("sessions")]
+    ids = [s["id"] for s in as_json(rig, "sessions")]
     rig.ctl_ok("annotate", ids[0], "--patient", "4711-secret")
     rig.ctl_ok("annotate", ids[1], "--patient", "4711-secret")
-    rig.ctl_ok("hold", ids[1], "--reason", "a case")
-    check(rig.ctl_json("show", ids[1])["hold"] == "a case", "the hold is not shown")
+    held = as_json(rig, "hold", ids[1], "--reason", "a case")
+    check(held["id"] == ids[1], f"held: {held}")
+    check(as_json(rig, "show", ids[1])["hold"] == "a case", "the hold is not shown")
     done = rig.ctl("erase", "--patient", "4711-secret", "--reason", "asked")
     check(done.returncode == harness.FAILED and "release" in done.stderr, f"held: {done}")
     rig.ctl_ok("hold", ids[1], "--release")
@@ -81,10 +101,10 @@ def check_erasure(rig):
     for did in ("held", "released"):
         check(f"session {ids[1]} is {did} by user {os.getuid()}" in log, f"no line says {did}")
     check("a case" not in log, "the reason of a hold is in the log")
-    erased = rig.ctl_json("erase", "--patient", "4711-secret", "--reason", "asked")
+    erased = as_json(rig, "erase", "--patient", "4711-secret", "--reason", "asked")
     check(erased["sessions"] == 2 and erased["left"] == [], f"erased: {erased}")
     for session in ids[:2]:
-        shown = rig.ctl_json("show", session)
+        shown = as_json(rig, "show", session)
         check(shown["state"] == "erased" and shown["passes"] == [], f"erased: {shown}")
         check(all(shown[key] is None for key in ("elapsed_ms", "contact_ms", "pass_count", "depth_um")),
               f"zeros stand for what is not known any more: {shown}")
@@ -131,13 +151,13 @@ def check_refused(rig, path):
 
 
 def check_restore(rig, path, truth, ids):
-    before = rig.ctl_json("status")["store_id"]
+    before = as_json(rig, "status")["store_id"]
     done = restore(rig, path)
     check(done.returncode == 0, f"restore: {done}")
     rig.start_daemon()
-    check(rig.ctl_json("status")["store_id"] != before, "the store id is the old one")
+    check(as_json(rig, "status")["store_id"] != before, "the store id is the old one")
     check_sound(rig, "after the restore")
-    states = {s["id"]: s["state"] for s in rig.ctl_json("sessions")}
+    states = {s["id"]: s["state"] for s in as_json(rig, "sessions")}
     check([states[i] for i in ids[:2]] == ["erased", "erased"], f"came back: {states}")
     check(len(list(rig.state.glob("replaced-*"))) == 1, "the old store is gone")
     settle(rig, lambda: [line for line in compare_all(rig, truth)
@@ -156,8 +176,8 @@ def run():
         check(n_runs > 0, "the treatments were over before anything was verified")
         truth = rig.wait_done(90.0)
         settle(rig, lambda: compare_all(rig, truth), 30.0, "pentelctl differs from the truth")
-        settle(rig, lambda: [] if all(rig.ctl_json("show", s["id"])["receipt"].get("marked")
-                                      for s in rig.ctl_json("sessions")) else ["no mark"], 30.0,
+        settle(rig, lambda: [] if all(as_json(rig, "show", s["id"])["receipt"].get("marked")
+                                      for s in as_json(rig, "sessions")) else ["no mark"], 30.0,
                "not marked")
         check_receipt(rig)
         anchor = make_anchor(rig)
