@@ -454,6 +454,8 @@ pd_writer_start(const PdWriterConfig *config, GError **error)
     publish_all(self);
     (void)pd_writer_read_health(self);
     (void)pd_home_take_ballast(config->home);
+    /* What a crash left unfolded is on disk, and must be there for who asks at once. */
+    write_batch(self);
     self->thread = g_thread_new("store-writer", run, self);
     return self;
 }
