@@ -54,14 +54,16 @@ deliver_lesser(FhirJob *job, const FhirTold *told, bool is_newer, GError **error
     g_autoptr(GPtrArray) writes = fhir_plan_writes_new();
     g_autofree char *version = fhir_plan_version(job, job->theirs);
 
+    /* Ahead of the Procedure, which says that it is known: a try that ends between the two is
+     * made again. */
+    if (!fhir_plan_add_reaction(job, told, writes, error)) {
+        return false;
+    }
     if (is_newer) {
         FhirResource *procedure = fhir_resource_new(
             "Procedure", job->delivery->session, fhir_job_unversioned(job->theirs));
         fhir_told_write(told, job->desk->mapping.order_system, procedure->json);
         fhir_plan_add(writes, fhir_job_keep(job, procedure), version);
-        if (!fhir_plan_add_reaction(job, told, writes, error)) {
-            return false;
-        }
     }
     return fhir_plan_add_provenance(job, writes, error) && fhir_plan_write(job, writes, error) &&
            fhir_job_verify(job, error);
@@ -127,6 +129,10 @@ deliver_state(FhirJob *job, GError **error)
     if (ours->subject == NULL) {
         return take_back(job, error);
     }
+    if (ours->reaction.wall_us != 0) {
+        /* Also one that was taken back, on a server where it cannot be searched for. */
+        g_hash_table_add(job->known_zones, fhir_map_reaction_id(job->delivery->session));
+    }
     return is_best ? fhir_plan_deliver(job, ours, error)
                    : deliver_lesser(job, ours, is_newer, error);
 }
@@ -134,8 +140,9 @@ deliver_state(FhirJob *job, GError **error)
 static bool
 deliver_erasure(FhirJob *job, GError **error)
 {
-    /* Passes of no zone have an Observation that needs no search. */
+    /* Passes of no zone and a reaction have Observations that need no search. */
     g_hash_table_add(job->known_zones, fhir_id_new(job->delivery->session, "zone", "", NULL));
+    g_hash_table_add(job->known_zones, fhir_map_reaction_id(job->delivery->session));
     return withdraw(job, true, error);
 }
 
