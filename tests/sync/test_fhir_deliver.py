@@ -12,18 +12,18 @@ from fhir_rig import OK, WAITING, Failure, Gateway, check, is_of, observations_o
 def treat(penteld):
     """Sessions of all kinds: zones, none, live, lossy, no time, a cartridge without an id."""
     ids = [penteld.add(passes=3)]
-    penteld.annotate(ids[0], patient="4711", operator="N. N.", note="calm skin",
+    penteld.annotate(ids[0], patient="Q-4711", operator="N. N.", note="calm skin",
                      reaction="erythema, mild", order="CarePlan/plan-7")
     penteld.annotate(ids[0], zone="forehead", **{"pass": 1})
     penteld.annotate(ids[0], zone="left cheek", **{"pass": 3})
     ids.append(penteld.add(pen="PT-0002", passes=2, state="live", n_records=50))
-    penteld.annotate(ids[1], patient="4712 \u00e4")
+    penteld.annotate(ids[1], patient="Q-4712 \u00e4")
     ids.append(penteld.add(passes=1, state="lossy", missing=[(5, 9, "hole")]))
-    penteld.annotate(ids[2], patient="4713", note="line\none \"quoted\" \\ back")
+    penteld.annotate(ids[2], patient="Q-4713", note="line\none \"quoted\" \\ back")
     ids.append(penteld.add(passes=0, started_at="", ended_at=""))
-    penteld.annotate(ids[3], patient="4714", order="A 17/3")
+    penteld.annotate(ids[3], patient="Q-4714", order="A 17/3")
     ids.append(penteld.add(passes=1, cartridges=[{"lot": "L-9"}]))
-    penteld.annotate(ids[4], patient="4715")
+    penteld.annotate(ids[4], patient="Q-4715")
     penteld.add()  # of nobody: waits
     return ids
 
@@ -59,7 +59,7 @@ def test_corrections(server, penteld, gateway, mode):
     server.reset(mode=mode)
     gateway.forget()
     id = penteld.add(passes=2, state="open", n_records=60)
-    penteld.annotate(id, patient="5000")
+    penteld.annotate(id, patient="Q-5000")
     gateway.once(expect=(OK, WAITING))
     first = procedure_of(check(f"{mode} open", sessions_of(penteld), server), id)
     penteld.annotate(id, zone="neck", **{"pass": 1})
@@ -85,7 +85,7 @@ def test_corrections(server, penteld, gateway, mode):
     if [o["id"] for o in gone] != [o["id"] for o in swollen] or gone[0]["status"] != "entered-in-error" or \
             "valueString" in gone[0] or "effectiveDateTime" not in swollen[0]:
         raise Failure(f"{mode}: reaction {swollen} became {gone}")
-    penteld.annotate(id, note="", operator="B", patient="5001")
+    penteld.annotate(id, note="", operator="B", patient="Q-5001")
     penteld.add(id, passes=2, n_records=120)
     penteld.annotate(id, zone="neck", **{"pass": 1})
     penteld.annotate(id, zone="chin", **{"pass": 2})
@@ -164,10 +164,10 @@ def test_taken_back(server, penteld, gateway, mode):
     dump = server.dump()
     procedure = procedure_of(dump, penteld.first)
     parts = [procedure, *observations_of(dump, penteld.first)]
-    if {part["status"] for part in parts} != {"entered-in-error"} or "4711" in str(parts) or \
+    if {part["status"] for part in parts} != {"entered-in-error"} or "Q-4711" in str(parts) or \
             len(parts) < 3 or "2 without a patient" not in gateway.said or dump["faults"]:
         raise Failure(f"taken back in mode {mode}: {gateway.said} {parts}")
-    penteld.annotate(penteld.first, patient="4711")
+    penteld.annotate(penteld.first, patient="Q-4711")
     gateway.once(expect=(OK, WAITING))
     check(f"mode {mode}, given again", sessions_of(penteld), server)
 
@@ -222,7 +222,7 @@ def test_patient(server, penteld, gateway):
     gateway.once(expect=(OK, WAITING))
     if procedure_of(server.dump(), id)["subject"] != {"reference": "Patient/pat-1"}:
         raise Failure(f"search: {procedure_of(server.dump(), id)['subject']}")
-    if "no Patient has this session's patient reference" not in gateway.said or "4711" in gateway.said:
+    if "no Patient has this session's patient reference" not in gateway.said or "Q-4711" in gateway.said:
         raise Failure(f"search: {gateway.said}")
     gateway.forget()
     gateway.write(patient="literal", test_data="yes")

@@ -45,7 +45,7 @@ DUPLICATES = ["drop before", "drop after commit", "drop after commit, thrice", "
 
 def treat(penteld):
     id = penteld.add(passes=2)
-    penteld.annotate(id, patient="4711", operator="N. N.")
+    penteld.annotate(id, patient="Q-4711", operator="N. N.")
     penteld.annotate(id, zone="chin", **{"pass": 2})
     return id
 
@@ -90,11 +90,11 @@ def test_set_aside(server, penteld, gateway):
     server.reset()
     gateway.forget()
     other = treat(penteld)
-    server.plan({"kind": "status", "status": 422, "text": "not 4711 on a Tuesday", **WRITE})
+    server.plan({"kind": "status", "status": 422, "text": "not Q-4711 on a Tuesday", **WRITE})
     gateway.once(expect=(OK, WAITING))
     if "1 set aside" not in gateway.said or "on a Tuesday" not in gateway.said:
         raise Failure(f"set aside: {gateway.said}")
-    if "4711" in gateway.said:
+    if "Q-4711" in gateway.said:
         raise Failure(f"set aside: the patient's number is in the log: {gateway.said}")
     if len([r for r in server.dump()["resources"] if r["resourceType"] == "Procedure"]) != 1:
         raise Failure("set aside: the other session did not go on")

@@ -90,7 +90,7 @@ def carries(rig, server, penteld):
     # The gateway comes itself; then somebody brings its old stick.
     direct = Gateway(rig, server, "direct", "room-9")
     penteld.annotate(ids[0], note="", operator="later")
-    penteld.annotate(ids[1], patient="4799")
+    penteld.annotate(ids[1], patient="Q-4799")
     penteld.annotate(ids[0], zone="chin", **{"pass": 1})
     direct.once(expect=(OK, WAITING))
     before = check("direct", sessions_of(penteld), server)
@@ -109,7 +109,7 @@ def carries(rig, server, penteld):
     bring(Gateway(rig, server, "fourth", "fourth"), old, expect=WAITING)
     dump = server.dump()
     for resource in [procedure_of(dump, ids[0]), *observations_of(dump, ids[0])]:
-        if resource["status"] != "entered-in-error" or "4711" in str(resource):
+        if resource["status"] != "entered-in-error" or "Q-4711" in str(resource):
             raise Failure(f"not redacted: {resource}")
 
 
@@ -207,7 +207,7 @@ def ndjson(rig, server, penteld):
     withdrawn = [o for o in observations_of(dump, ids[0]) if o["status"] == "entered-in-error"]
     if len(withdrawn) != 1:
         raise Failure(f"the zone that went: {withdrawn}")
-    for id, patient in ((ids[1], "4712"), (ids[2], "4713")):
+    for id, patient in ((ids[1], "Q-4712"), (ids[2], "Q-4713")):
         for resource in [procedure_of(dump, id), *observations_of(dump, id)]:
             if resource["status"] != "entered-in-error" or patient in str(resource):
                 raise Failure(f"not withdrawn: {resource}")
