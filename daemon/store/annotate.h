@@ -4,6 +4,11 @@
 
 #include "store/queue.h"
 
+/** In an update of session: nothing was said, and it is not held. */
+#define PD_SAID_NULL                                                                               \
+    "patient = null, operator = null, note = null, reaction = null, order_ref = null,"             \
+    " zone = null, closed_reason = null, hold = null"
+
 /** @seq_out: the journal's seq, written before the task completes; lives in the task's data. */
 PdJob pd_job_annotate(const char *id, const PdAnnotation *annotation, uint64_t *seq_out);
 

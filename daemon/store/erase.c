@@ -142,9 +142,7 @@ blank_row(PdLedger *ledger, const Target *target, GError **error)
                      " n_bad = 0, start_wall_us = null, end_wall_us = null, time_error_us = 0,"
                      " missing = null, definition = '', receipt = null, receipt_last = 0,"
                      " raw_min = 0, raw_max = 0, segment = null, block_offset = null,"
-                     " block_size = null, block_sha256 = null, patient = null, operator = null,"
-                     " note = null, reaction = null, order_ref = null, zone = null,"
-                     " closed_reason = null, hold = null"
+                     " block_size = null, block_sha256 = null, " PD_SAID_NULL
                      " where opened_seq = ?",
                      "i",
                      target->opened_seq);

@@ -14,11 +14,8 @@
 static bool
 forget_head(PdLedger *ledger, GError **error)
 {
-    return pd_db_script(ledger->db,
-                        "delete from pass_zone; update session set patient = null,"
-                        " operator = null, note = null, reaction = null, order_ref = null,"
-                        " zone = null, closed_reason = null, hold = null",
-                        error);
+    return pd_db_script(
+        ledger->db, "delete from pass_zone; update session set " PD_SAID_NULL, error);
 }
 
 static PdAnnotation
@@ -118,9 +115,7 @@ pd_rebuild_head(PdLedger *ledger, uint64_t opened_seq, GError **error)
                    (int64_t)opened_seq) ||
         !pd_db_run(ledger->db,
                    error,
-                   "update session set patient = null, operator = null, note = null,"
-                   " reaction = null, order_ref = null, zone = null, closed_reason = null,"
-                   " hold = null where opened_seq = ?",
+                   "update session set " PD_SAID_NULL " where opened_seq = ?",
                    "i",
                    (int64_t)opened_seq)) {
         return false;
