@@ -131,7 +131,7 @@ deliver_state(FhirJob *job, GError **error)
     }
     if (ours->reaction.wall_us != 0) {
         /* Also one that was taken back, on a server where it cannot be searched for. */
-        g_hash_table_add(job->known_zones, fhir_map_reaction_id(job->delivery->session));
+        g_hash_table_add(job->known_observations, fhir_map_reaction_id(job->delivery->session));
     }
     return is_best ? fhir_plan_deliver(job, ours, error)
                    : deliver_lesser(job, ours, is_newer, error);
@@ -141,8 +141,9 @@ static bool
 deliver_erasure(FhirJob *job, GError **error)
 {
     /* Passes of no zone and a reaction have Observations that need no search. */
-    g_hash_table_add(job->known_zones, fhir_id_new(job->delivery->session, "zone", "", NULL));
-    g_hash_table_add(job->known_zones, fhir_map_reaction_id(job->delivery->session));
+    g_hash_table_add(job->known_observations,
+                     fhir_id_new(job->delivery->session, "zone", "", NULL));
+    g_hash_table_add(job->known_observations, fhir_map_reaction_id(job->delivery->session));
     return withdraw(job, true, error);
 }
 

@@ -177,31 +177,31 @@ fhir_find(FhirClient *client,
 }
 
 GPtrArray *
-fhir_find_zones(FhirClient *client,
-                FhirIds *ids,
-                const char *session,
-                GCancellable *cancellable,
-                GError **error)
+fhir_find_observations(FhirClient *client,
+                       FhirIds *ids,
+                       const char *session,
+                       GCancellable *cancellable,
+                       GError **error)
 {
     const char *server_id = fhir_ids_find(ids, "Procedure", session);
     g_autofree char *query =
         g_strdup_printf("part-of=Procedure/%s", server_id != NULL ? server_id : session);
-    GPtrArray *zones = NULL;
+    GPtrArray *observations = NULL;
 
     if (!fhir_client_get_capability(client)->searches_parts) {
         return g_ptr_array_new_with_free_func((GDestroyNotify)json_object_unref);
     }
-    zones = search(client, "Observation", query, cancellable, error);
-    for (guint i = zones == NULL ? 0 : zones->len; i > 0; i--) {
-        JsonObject *zone = zones->pdata[i - 1];
-        g_autofree char *uuid = fhir_find_uuid(zone);
-        if (uuid == NULL || !fhir_codes_is_ours(zone)) {
-            g_ptr_array_remove_index(zones, i - 1);
+    observations = search(client, "Observation", query, cancellable, error);
+    for (guint i = observations == NULL ? 0 : observations->len; i > 0; i--) {
+        JsonObject *observation = observations->pdata[i - 1];
+        g_autofree char *uuid = fhir_find_uuid(observation);
+        if (uuid == NULL || !fhir_codes_is_ours(observation)) {
+            g_ptr_array_remove_index(observations, i - 1);
         } else if (fhir_client_get_capability(client)->mode != FHIR_MODE_PUT) {
-            fhir_ids_set(ids, "Observation", uuid, fhir_json_find_text(zone, "id"));
+            fhir_ids_set(ids, "Observation", uuid, fhir_json_find_text(observation, "id"));
         }
     }
-    return zones;
+    return observations;
 }
 
 static bool

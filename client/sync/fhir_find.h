@@ -27,11 +27,11 @@ bool fhir_find(FhirClient *client,
  *
  * Owns: array of JsonObject, the caller's; empty when the server cannot search for them.
  */
-GPtrArray *fhir_find_zones(FhirClient *client,
-                           FhirIds *ids,
-                           const char *session,
-                           GCancellable *cancellable,
-                           GError **error);
+GPtrArray *fhir_find_observations(FhirClient *client,
+                                  FhirIds *ids,
+                                  const char *session,
+                                  GCancellable *cancellable,
+                                  GError **error);
 
 /** True in @found_out when the Provenance is there; where ids are the server's it is known by its
  * gateway and receipt. */

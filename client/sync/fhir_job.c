@@ -13,9 +13,9 @@
 #include <string.h>
 
 static void
-read_zone(FhirJob *self, const char *id, const char *server_id)
+read_observation(FhirJob *self, const char *id, const char *server_id)
 {
-    g_hash_table_add(self->known_zones, g_strdup(id));
+    g_hash_table_add(self->known_observations, g_strdup(id));
     if (fhir_client_get_capability(self->desk->client)->mode != FHIR_MODE_PUT) {
         fhir_ids_set(self->ids, "Observation", id, server_id);
     }
@@ -30,7 +30,7 @@ read_note(FhirJob *self, const char *note)
     for (char **line = lines; *line != NULL; line++) {
         g_auto(GStrv) words = g_strsplit(*line, " ", 2);
         if (g_strv_length(words) == 2 && g_uuid_string_is_valid(words[0])) {
-            read_zone(self, words[0], words[1]);
+            read_observation(self, words[0], words[1]);
         }
     }
 }
@@ -45,8 +45,8 @@ fhir_job_init(FhirJob *self,
     self->delivery = delivery;
     self->cancellable = cancellable;
     self->ids = fhir_ids_new();
-    self->known_zones = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    self->settled_zones =
+    self->known_observations = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    self->found_observations =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)json_object_unref);
     self->resources = g_ptr_array_new_with_free_func((GDestroyNotify)fhir_resource_free);
     self->written = g_ptr_array_new();
@@ -58,8 +58,8 @@ void
 fhir_job_clear(FhirJob *self)
 {
     g_clear_pointer(&self->ids, g_hash_table_unref);
-    g_clear_pointer(&self->known_zones, g_hash_table_unref);
-    g_clear_pointer(&self->settled_zones, g_hash_table_unref);
+    g_clear_pointer(&self->known_observations, g_hash_table_unref);
+    g_clear_pointer(&self->found_observations, g_hash_table_unref);
     g_clear_pointer(&self->theirs, json_object_unref);
     g_clear_pointer(&self->written, g_ptr_array_unref);
     g_clear_pointer(&self->resources, g_ptr_array_unref);
@@ -78,14 +78,15 @@ fhir_job_look(FhirJob *self, GError **error)
     if (self->theirs == NULL) {
         return true;
     }
-    g_autoptr(GPtrArray) zones =
-        fhir_find_zones(client, self->ids, session, self->cancellable, error);
-    for (guint i = 0; zones != NULL && i < zones->len; i++) {
-        char *uuid = fhir_find_uuid(zones->pdata[i]);
-        g_hash_table_add(self->known_zones, g_strdup(uuid));
-        g_hash_table_replace(self->settled_zones, uuid, json_object_ref(zones->pdata[i]));
+    g_autoptr(GPtrArray) observations =
+        fhir_find_observations(client, self->ids, session, self->cancellable, error);
+    for (guint i = 0; observations != NULL && i < observations->len; i++) {
+        char *uuid = fhir_find_uuid(observations->pdata[i]);
+        g_hash_table_add(self->known_observations, g_strdup(uuid));
+        g_hash_table_replace(
+            self->found_observations, uuid, json_object_ref(observations->pdata[i]));
     }
-    return zones != NULL;
+    return observations != NULL;
 }
 
 char *
@@ -95,7 +96,7 @@ fhir_job_note(const FhirJob *self)
     GHashTableIter iter;
     gpointer uuid = NULL;
 
-    g_hash_table_iter_init(&iter, self->known_zones);
+    g_hash_table_iter_init(&iter, self->known_observations);
     while (g_hash_table_iter_next(&iter, &uuid, NULL)) {
         const char *server_id = fhir_ids_find(self->ids, "Observation", uuid);
         g_string_append_printf(note,
@@ -169,7 +170,7 @@ fhir_job_withdraw_one(FhirJob *self,
                       GError **error)
 {
     g_autoptr(JsonObject) found = NULL;
-    JsonObject *has = g_hash_table_lookup(self->settled_zones, uuid);
+    JsonObject *has = g_hash_table_lookup(self->found_observations, uuid);
 
     if (has == NULL) {
         if (!fhir_find(self->desk->client,
@@ -197,7 +198,7 @@ fhir_job_withdraw_one(FhirJob *self,
 
 bool
 fhir_job_withdraw(FhirJob *self,
-                  const GPtrArray *zones,
+                  const GPtrArray *observations,
                   JsonObject *subject,
                   bool is_erased,
                   GPtrArray *out,
@@ -206,9 +207,9 @@ fhir_job_withdraw(FhirJob *self,
     GHashTableIter iter;
     gpointer uuid = NULL;
 
-    g_hash_table_iter_init(&iter, self->known_zones);
+    g_hash_table_iter_init(&iter, self->known_observations);
     while (g_hash_table_iter_next(&iter, &uuid, NULL)) {
-        if (!has_resource(zones, uuid) &&
+        if (!has_resource(observations, uuid) &&
             !fhir_job_withdraw_one(self, uuid, subject, is_erased, out, error)) {
             return false;
         }
@@ -238,7 +239,7 @@ fhir_job_write(FhirJob *self, const GPtrArray *writes, GError **error)
     for (guint i = 0; i < writes->len; i++) {
         const FhirWrite *write = writes->pdata[i];
         if (strcmp(write->resource->type, "Observation") == 0) {
-            g_hash_table_add(self->known_zones, g_strdup(write->resource->id));
+            g_hash_table_add(self->known_observations, g_strdup(write->resource->id));
         }
     }
     if (!fhir_write_all(self->desk->client, self->ids, writes, self->cancellable, error)) {

@@ -7,15 +7,15 @@
 
 /* One try of one delivery. */
 typedef struct {
-    FhirDesk *desk;               /* borrowed */
-    const SyncDelivery *delivery; /* borrowed */
-    GCancellable *cancellable;    /* borrowed */
-    FhirIds *ids;                 /* owned */
-    GHashTable *known_zones;      /* owned; UUIDs of Observations that there may be */
-    GHashTable *settled_zones;    /* owned; UUID to JsonObject as the server has it */
-    JsonObject *theirs;           /* owned; the Procedure on the server, NULL when there is none */
-    GPtrArray *resources;         /* owned; of FhirResource: what the server is to have */
-    GPtrArray *written;           /* borrows from resources */
+    FhirDesk *desk;                 /* borrowed */
+    const SyncDelivery *delivery;   /* borrowed */
+    GCancellable *cancellable;      /* borrowed */
+    FhirIds *ids;                   /* owned */
+    GHashTable *known_observations; /* owned; UUIDs of Observations that there may be */
+    GHashTable *found_observations; /* owned; UUID to JsonObject as the server has it */
+    JsonObject *theirs;   /* owned; the Procedure on the server, NULL when there is none */
+    GPtrArray *resources; /* owned; of FhirResource: what the server is to have */
+    GPtrArray *written;   /* borrows from resources */
 } FhirJob;
 
 void fhir_job_init(FhirJob *self,
@@ -43,10 +43,10 @@ bool fhir_job_withdraw_one(FhirJob *self,
                            GPtrArray *out,
                            GError **error);
 
-/** Observations that the server may have and @zones does not: withdrawn ones of them are added to
- * @out as FhirWrite. @subject: NULL masks it. Errors: as fhir_client_get(). */
+/** Observations that the server may have and @observations does not: withdrawn ones of them are
+ * added to @out as FhirWrite. @subject: NULL masks it. Errors: as fhir_client_get(). */
 bool fhir_job_withdraw(FhirJob *self,
-                       const GPtrArray *zones,
+                       const GPtrArray *observations,
                        JsonObject *subject,
                        bool is_erased,
                        GPtrArray *out,

@@ -77,7 +77,7 @@ add_observation(FhirJob *job, const FhirResource *observation, GPtrArray *writes
 {
     const bool puts = fhir_client_get_capability(job->desk->client)->mode == FHIR_MODE_PUT;
     g_autoptr(JsonObject) found = NULL;
-    JsonObject *has = g_hash_table_lookup(job->settled_zones, observation->id);
+    JsonObject *has = g_hash_table_lookup(job->found_observations, observation->id);
 
     if (has == NULL && !puts &&
         !fhir_find(job->desk->client,
@@ -121,7 +121,7 @@ fhir_plan_add_reaction(FhirJob *job, const FhirTold *told, GPtrArray *writes, GE
         return add_observation(job, fhir_job_keep(job, reaction), writes, error);
     }
     g_autofree char *id = fhir_map_reaction_id(session);
-    return !g_hash_table_contains(job->known_zones, id) ||
+    return !g_hash_table_contains(job->known_observations, id) ||
            fhir_job_withdraw_one(job, id, told->subject, false, writes, error);
 }
 

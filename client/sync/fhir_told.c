@@ -167,11 +167,14 @@ read_extension(FhirTold *self, JsonObject *procedure, JsonObject *extension)
         word_clear(&self->note);
         word.value = g_strdup(fhir_json_find_text(procedure, "note.0.text"));
         self->note = word;
-    } else if (strcmp(field, "reaction") == 0 || strcmp(field, "order") == 0) {
-        FhirWord *own = field[0] == 'r' ? &self->reaction : &self->order;
-        word_clear(own);
+    } else if (strcmp(field, "reaction") == 0) {
+        word_clear(&self->reaction);
         word.value = g_strdup(text_of(extension, "value"));
-        *own = word;
+        self->reaction = word;
+    } else if (strcmp(field, "order") == 0) {
+        word_clear(&self->order);
+        word.value = g_strdup(text_of(extension, "value"));
+        self->order = word;
     } else if (strcmp(field, "zone") == 0) {
         word.value = g_strdup(text_of(extension, "value"));
         g_ptr_array_add(self->zones, g_memdup2(&word, sizeof word));
