@@ -91,7 +91,7 @@ static const CtlOption options[] = {
     [CTL_OPTION_ORDER] = { "order",
                            0,
                            "TEXT",
-                           "the order or plan it was part of",
+                           "the order: ServiceRequest/ID, CarePlan/ID or a number",
                            CTL_WORD_ANY,
                            NULL },
     [CTL_OPTION_PASS] = { "pass", 0, "N", "the zone is that of pass N only", CTL_WORD_ANY, NULL },
