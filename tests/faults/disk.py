@@ -39,16 +39,15 @@ def play(content, ops):
 @dataclass
 class File:
     durable: bytearray = field(default_factory=bytearray)
-    given_up: list = field(default_factory=list)
+    now: bytearray = field(default_factory=bytearray)  # as who reads it sees it
     waiting: list = field(default_factory=list)  # (offset, bytes), or (length, None) for a cut
+
+    def do(self, ops):
+        play(self.now, ops)
+        self.waiting += ops
 
     def apply(self, ops):
         play(self.durable, ops)
-
-    def get_now(self):
-        content = bytearray(self.durable)
-        play(content, self.given_up + self.waiting)
-        return content
 
 
 @dataclass
@@ -81,7 +80,8 @@ class Disk:
         node.now = dict(node.durable)
         for name in files:
             path = folder / name
-            self.nodes[path.stat().st_ino] = File(bytearray(path.read_bytes()))
+            content = path.read_bytes()
+            self.nodes[path.stat().st_ino] = File(bytearray(content), bytearray(content))
 
     def replay(self):
         """Everything that ended processes did since the last time."""
@@ -115,14 +115,14 @@ class Disk:
                 self._reconcile(folder / name)
                 continue
             content = (folder / name).read_bytes()
-            if known.get_now() != content:
-                known.waiting += [(len(content), None), (0, content)]
+            if known.now != content:
+                known.do([(len(content), None), (0, content)])
 
     def _take(self, kind, inode, a, b, data):
         if kind == "W":
-            self.nodes[inode].waiting.append((a, data))
+            self.nodes[inode].do([(a, data)])
         elif kind == "T":
-            self.nodes[inode].waiting.append((a, None))
+            self.nodes[inode].do([(a, None)])
         elif kind == "S":
             self._sync(inode)
         elif kind == "X":
@@ -170,10 +170,10 @@ class Disk:
         self.names = waiting
 
     def _give_up(self, inode):
-        """After a sync that failed the kernel takes the pages for clean."""
+        """After a sync that failed the kernel takes the pages for clean: who reads them sees
+        what was written, and no later sync brings it to the disk."""
         node = self.nodes[inode]
         if isinstance(node, File):
-            node.given_up += node.waiting
             node.waiting = []
 
     def cut(self, luck):
