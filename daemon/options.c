@@ -17,6 +17,7 @@
 typedef enum {
     KEY_COMMIT_MS = 0,
     KEY_COMMIT_RECORDS,
+    KEY_CHECKPOINT_PAGES,
     KEY_RETENTION_DAYS,
     KEY_LIFT_MS,
     KEY_MIN_CONTACT_MS,
@@ -34,6 +35,7 @@ static const struct {
 } keys[] = {
     { "store", "commit-ms", KEY_COMMIT_MS, 1, 60000 },
     { "store", "commit-records", KEY_COMMIT_RECORDS, 1, 100000 },
+    { "store", "checkpoint-pages", KEY_CHECKPOINT_PAGES, 8, 16384 },
     { "store", "retention-days", KEY_RETENTION_DAYS, 0, 36500 },
     { "pass", "lift-ms", KEY_LIFT_MS, 1, 60000 },
     { "pass", "min-contact-ms", KEY_MIN_CONTACT_MS, 0, 60000 },
@@ -68,6 +70,9 @@ set_number(PdOptions *self, Key which, int64_t value)
         break;
     case KEY_COMMIT_RECORDS:
         self->store.commit_records = (uint32_t)value;
+        break;
+    case KEY_CHECKPOINT_PAGES:
+        self->store.checkpoint_pages = (uint32_t)value;
         break;
     case KEY_LIFT_MS:
         self->store.fold.lift_us = (uint32_t)value * 1000u;
@@ -208,6 +213,7 @@ set_defaults(PdOptions *self)
     *self = (PdOptions){ .pen = PD_PEN_CONFIG_DEFAULT };
     self->store.commit_ms = 2000;
     self->store.commit_records = 256;
+    self->store.checkpoint_pages = PD_STORE_CHECKPOINT_PAGES;
     self->store.fold = PEN_FOLD_DEFAULT;
 }
 

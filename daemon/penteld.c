@@ -113,10 +113,11 @@ on_store_state(void *user_data, PdStoreState state)
     if (self->service != NULL) {
         pd_service_on_store_state(self->service, state);
     }
-    /* The pens keep what cannot be stored; systemd starts us again, with a fresh store. */
-    if (state == PD_STORE_DAMAGED && self->store != NULL && !self->is_stopping &&
-        pd_store_must_restart(self->store)) {
-        complain("the store is damaged; ending, to begin a fresh one at the next start");
+    /* The pens keep what cannot be stored; systemd starts us again. */
+    if (self->store != NULL && !self->is_stopping && pd_store_must_restart(self->store)) {
+        complain(state == PD_STORE_DAMAGED
+                     ? "the store is damaged; ending, to begin a fresh one at the next start"
+                     : "the disk failed; ending, to read the store's WAL again at the next start");
         stop(self, EXIT_FAILURE);
     }
 }

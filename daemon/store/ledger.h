@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #pragma once
 
+#include "store/checkpoint.h"
 #include "store/journal.h"
 #include "store/logs.h"
 #include "store/session_fold.h"
@@ -21,8 +22,9 @@ typedef struct {
  * memory back to what is on disk.
  */
 typedef struct {
-    PdDb *db;                  /* borrowed */
-    const char *raw_directory; /* borrowed */
+    PdDb *db;                     /* borrowed */
+    const char *raw_directory;    /* borrowed */
+    PdCheckpointer *checkpointer; /* borrowed; NULL: nobody else brings the WAL over */
     PenFoldConfig config;
     PdJournalStamp stamp;
     GHashTable *logs;     /* owned; &log_id to PdLog */

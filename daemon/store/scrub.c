@@ -62,10 +62,7 @@ overwrite_free_pages(PdDb *db, GError **error)
 static bool
 truncate_wal(PdLedger *ledger)
 {
-    sqlite3 *handle = pd_db_handle(ledger->db);
-
-    return sqlite3_wal_checkpoint_v2(handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) ==
-               SQLITE_OK &&
+    return pd_checkpointer_truncate(ledger->checkpointer, ledger->db) &&
            pd_db_script(ledger->db, "delete from meta where key = 'scrub'", NULL);
 }
 

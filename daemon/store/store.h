@@ -154,11 +154,14 @@ typedef struct {
     void (*state_changed)(void *user_data, PdStoreState state);
 } PdStoreListener;
 
+#define PD_STORE_CHECKPOINT_PAGES 1024u
+
 typedef struct {
-    const char *directory;   /* StateDirectory; the store lives in <directory>/store */
-    uint32_t commit_ms;      /* 2000 */
-    uint32_t commit_records; /* 256 */
-    uint32_t retention_days; /* sessions that ended before are erased; 0 never */
+    const char *directory;     /* StateDirectory; the store lives in <directory>/store */
+    uint32_t commit_ms;        /* 2000 */
+    uint32_t commit_records;   /* 256 */
+    uint32_t checkpoint_pages; /* in the WAL; PD_STORE_CHECKPOINT_PAGES, which 0 is as well */
+    uint32_t retention_days;   /* sessions that ended before are erased; 0 never */
     PenFoldConfig fold;
 } PdStoreConfig;
 
@@ -486,8 +489,10 @@ bool pd_store_restore(const char *directory,
                       GError **error);
 
 /**
- * Whether SQLite found damage in what it writes: nothing more is stored. The next opening
- * moves the store aside and begins a fresh one with what can be salvaged.
+ * Whether the store needs another process. State PD_STORE_DAMAGED: SQLite found damage in what
+ * it writes, and nothing more is stored; the next opening moves the store aside and begins a
+ * fresh one with what can be salvaged. PD_STORE_FAILING: the disk did not take what was in the
+ * WAL; everything is stored, and the next opening brings it over from the beginning.
  */
 bool pd_store_must_restart(PdStore *self);
 

@@ -14,6 +14,9 @@
 
 #define RETRY_US       INT64_C(5000000)
 #define WITNESS_US     INT64_C(600000000)
+#define ALARM_PAGES    16384 /* 64 MiB */
+#define IDLE_US        INT64_C(30000000)
+#define FAILED_US      INT64_C(3600000000)
 #define CHUNK_RECORDS  8192u /* in one transaction */
 #define CHUNK_SESSIONS 64u   /* folds in memory, about 80 KiB each */
 
@@ -419,9 +422,10 @@ clear_job(gpointer data)
 static void
 free_writer(PdWriter *self)
 {
+    const bool has_failed = pd_checkpointer_has_failed(self->checkpointer);
     pd_checkpointer_stop(self->checkpointer);
     pd_ledger_clear(&self->ledger);
-    pd_db_keep_wal(self->config.db, self->is_suspect);
+    pd_db_keep_wal(self->config.db, self->is_suspect || has_failed);
     pd_db_close(self->config.db);
     g_array_unref(self->batch.jobs);
     g_byte_array_unref(self->batch.records);
@@ -430,6 +434,29 @@ free_writer(PdWriter *self)
     pd_lock_clear(&self->lock);
     g_free(self->health.error);
     g_free(self);
+}
+
+/* What is in the WAL alone is brought over by a process that trusts nothing of it. */
+static void
+on_checkpoints_failed(void *user_data)
+{
+    pd_writer_ask_restart(user_data, "a sync of index.db failed: its WAL must be read again");
+}
+
+static PdCheckpointer *
+start_checkpointer(PdWriter *self, GError **error)
+{
+    const uint32_t n_pages = self->config.checkpoint_pages;
+    const PdCheckpointerConfig config = {
+        .n_pages = (int)(n_pages > 0 ? n_pages : PD_STORE_CHECKPOINT_PAGES),
+        .n_alarm_pages = ALARM_PAGES,
+        .idle_us = IDLE_US,
+        .failed_us = FAILED_US,
+        .must_restart = on_checkpoints_failed,
+        .user_data = self,
+    };
+
+    return pd_checkpointer_start(&config, self->config.home->index, self->config.db, error);
 }
 
 PdWriter *
@@ -446,7 +473,8 @@ pd_writer_start(const PdWriterConfig *config, GError **error)
         g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, (GDestroyNotify)pd_log_free);
     pd_ledger_init(&self->ledger, config->db, config->home->raw, &config->fold);
     self->ledger.stamp.store_id = config->store_id;
-    self->checkpointer = pd_checkpointer_start(config->home->index, config->db, error);
+    self->checkpointer = start_checkpointer(self, error);
+    self->ledger.checkpointer = self->checkpointer;
     if (self->checkpointer == NULL || !pd_ledger_reload(&self->ledger, error)) {
         free_writer(self);
         return NULL;

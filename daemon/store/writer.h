@@ -19,6 +19,7 @@ typedef struct {
     char *store_id;   /* borrowed */
     uint32_t commit_ms;
     uint32_t commit_records;
+    uint32_t checkpoint_pages;
     uint32_t retention_days;
     PenFoldConfig fold;
     PdStoreListener listener;

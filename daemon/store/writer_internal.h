@@ -42,6 +42,9 @@ PdStoreState pd_writer_state_of(int code);
 /** Say how it is, to the health and to the listener. */
 void pd_writer_set_state(PdWriter *self, PdStoreState state, const char *message);
 
+/** Say that the store needs another process, and why. Any thread. */
+void pd_writer_ask_restart(PdWriter *self, const char *why);
+
 /** Let other threads see what changed of each log. */
 void pd_writer_publish(PdWriter *self);
 

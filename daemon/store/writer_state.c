@@ -75,6 +75,18 @@ pd_writer_set_state(PdWriter *self, PdStoreState state, const char *message)
 }
 
 void
+pd_writer_ask_restart(PdWriter *self, const char *why)
+{
+    pd_lock_enter(&self->lock);
+    self->must_restart = true;
+    self->health.state = PD_STORE_FAILING;
+    g_free(self->health.error);
+    self->health.error = g_strdup(why);
+    pd_lock_leave(&self->lock);
+    send_notice(self, &(Notice){ .kind = NOTICE_STATE, .state = PD_STORE_FAILING });
+}
+
+void
 pd_writer_publish(PdWriter *self)
 {
     GHashTableIter iter;

@@ -73,10 +73,10 @@ parse(PdOptions *options, const char *line, GError **error)
 static void
 test_right(void)
 {
-    g_autofree char *name =
-        write_file("# all of them\n[store]\ncommit-ms = 250\ncommit-records=8\n"
-                   "[pass]\nlift-ms=700\nmin-contact-ms=0\n"
-                   "[link]\nnotify=start\nrssi-floor-dbm=-75\nlinks-per-adapter=5\n");
+    g_autofree char *name = write_file(
+        "# all of them\n[store]\ncommit-ms = 250\ncommit-records=8\ncheckpoint-pages=64\n"
+        "[pass]\nlift-ms=700\nmin-contact-ms=0\n"
+        "[link]\nnotify=start\nrssi-floor-dbm=-75\nlinks-per-adapter=5\n");
     g_autofree char *line = g_strdup_printf("penteld --state-dir /x --config %s", name);
     g_autoptr(GError) error = NULL;
     PdOptions options;
@@ -86,6 +86,7 @@ test_right(void)
     g_assert_cmpstr(options.store.directory, ==, "/x");
     g_assert_cmpuint(options.store.commit_ms, ==, 250);
     g_assert_cmpuint(options.store.commit_records, ==, 8);
+    g_assert_cmpuint(options.store.checkpoint_pages, ==, 64);
     g_assert_cmpuint(options.store.fold.lift_us, ==, 700000);
     g_assert_cmpuint(options.store.fold.min_contact_us, ==, 0);
     g_assert_true(options.pen.notify_by_signal);
@@ -116,6 +117,7 @@ test_command_line(void)
     g_assert_cmpstr(options.store.directory, ==, "/a/b");
     g_assert_cmpuint(options.store.commit_ms, ==, 2000);
     g_assert_cmpuint(options.store.commit_records, ==, 256);
+    g_assert_cmpuint(options.store.checkpoint_pages, ==, 1024);
     g_assert_cmpuint(options.store.fold.lift_us, ==, 800000);
     g_assert_cmpuint(options.store.fold.min_contact_us, ==, 300000);
     g_assert_false(options.pen.notify_by_signal);

@@ -111,5 +111,15 @@ void rig_watch_disk(void);
 /** From now on every write says that the disk is full. Any thread. */
 void rig_set_disk_full(bool full);
 
+/** From now on every sync of a database fails, and what it was to write is given up. */
+void rig_set_disk_unsyncable(bool unsyncable);
+
+/**
+ * Follow what of the one database @path, which is durable now, survives a power cut. NULL ends
+ * it; rig_write_durable() puts what survives so far into another file.
+ */
+void rig_watch_durable(const char *path);
+void rig_write_durable(const char *path);
+
 /** The disk is full while the file @path is there; NULL ends that. Owns: borrowed until then. */
 void rig_set_disk_full_while(const char *path);
