@@ -9,7 +9,7 @@ import time
 from collections import Counter
 
 from judge import Claims, check_all, check_claims
-from plan import ERRORS
+from plan import ERRORS, INDEX
 from world import NO_END, Absent, Failure, World
 
 SETTLE_S = 150  # a bluetoothd that is stuck is cured once in two minutes
@@ -121,7 +121,9 @@ class Run:
         status = there.daemon.returncode
         if control["error_to"] > control["ops"]:
             self.excused_until = now + 1.0
-        if status not in (0, 1, -signal.SIGKILL) or status == 1 and now > self.excused_until:
+        # What a sync lied about may be part of the index: it ends to begin a fresh one.
+        excused = self.lied or now <= self.excused_until
+        if status not in (0, 1, -signal.SIGKILL) or status == 1 and not excused:
             raise Failure(f"penteld ended with {status}")
         self.down_since = self.down_since or now
         if now - self.down_since > 15:
@@ -206,6 +208,8 @@ class Run:
             self.lie()
         elif kind in ERRORS:
             self.fail_for_a_while(ERRORS[kind])
+        elif kind == INDEX:
+            self.fail_for_a_while(errno.EIO, index=True)
         elif kind == "seal-cut":
             there.control["wall_us"] += 2 * 86400 * 1000000  # what ended a day ago is sealed
             there.kill_daemon()
@@ -226,9 +230,10 @@ class Run:
             self.wait_up()
             there.stop_daemon()
 
-    def fail_for_a_while(self, error):
+    def fail_for_a_while(self, error, index=False):
         control = self.world.control
         control["error_kind"] = error
+        control["error_index"] = index
         control["error_permille"] = self.luck.choice(
             (50, 300) if error == errno.EINTR else (50, 300, 1000))
         control["error_from"] = control["ops"] + 1

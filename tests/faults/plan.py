@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from world import SHORT
 
 ERRORS = {"enospc": errno.ENOSPC, "eio": errno.EIO, "eintr": errno.EINTR, "short": SHORT}
+INDEX = "eio-index"  # only where the index is synced
 # How often each kind of event is drawn.
 EVENTS = {
     "kill": 3, "kill-in-write": 5, "kill-in-mark": 4, "stop": 2, "stop-in-write": 2, "cut": 5,
@@ -29,6 +30,7 @@ class Plan:
     n_pens: int = 1
     sim: list = field(default_factory=list)
     settings: str = ""
+    length_s: float = 0.0
     sync_us: int = 0  # a card takes its time
     events: list = field(default_factory=list)
     radio: dict = field(default_factory=dict)  # fault of the radio or the pen: 1
@@ -60,6 +62,14 @@ def draw_radio(plan, luck):
     maybe(0.3, "ticks-32768", "--tick-unit=32768")
 
 
+def draw_checkpoints(plan, luck, kinds):
+    """The store of a run is small: its WAL is brought over as often as that of a large one."""
+    plan.settings += f"checkpoint-pages={luck.choice((8, 8, 32, 1024))}\n"
+    share = 0.15 if kinds is None else 1.0 if INDEX in kinds else 0.0
+    if luck.random() < share:
+        plan.events.append(Event(luck.uniform(0.0, plan.length_s), INDEX))
+
+
 def draw(seed, kinds=None):
     """kinds: only these events."""
     luck = random.Random(seed)
@@ -72,11 +82,12 @@ def draw(seed, kinds=None):
     plan.settings = (f"[store]\ncommit-ms={luck.choice((20, 100, 400))}\n"
                      f"commit-records={luck.choice((4, 32, 256))}\n")
     plan.sync_us = luck.choice((0, 0, 1000, 15000))
-    names = list(kinds or EVENTS)
+    names = [name for name in kinds or EVENTS if name in EVENTS]
     weights = [EVENTS[name] for name in names]
-    length_s = 25.0 / speed
-    for _ in range(luck.choice((0, 1, 1, 2, 2, 3))):
+    plan.length_s = 25.0 / speed
+    for _ in range(luck.choice((0, 1, 1, 2, 2, 3)) if names else 0):
         kind = luck.choices(names, weights)[0]
-        plan.events.append(Event(luck.uniform(0.0, length_s), kind))
+        plan.events.append(Event(luck.uniform(0.0, plan.length_s), kind))
+    draw_checkpoints(plan, random.Random(seed ^ 0xCECC), kinds)
     plan.events.sort(key=lambda event: event.at_s)
     return plan

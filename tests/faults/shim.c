@@ -218,9 +218,23 @@ draw(void)
     return z ^ (z >> 31);
 }
 
-/* Begin an operation, with the lock held. Returns 0, or the errno or SHIM_SHORT of its end. */
+static bool
+is_index(int fd)
+{
+    static const char name[] = "/index.db";
+    char link[32];
+    char path[PATH_MAX];
+
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    const ssize_t n = readlink(link, path, sizeof path);
+    const ssize_t n_name = (ssize_t)sizeof name - 1;
+    return n >= n_name && memcmp(path + n - n_name, name, (size_t)n_name) == 0;
+}
+
+/* Begin an operation, with the lock held. @sync_fd: what it is to sync, else -1. Returns 0, or
+ * the errno or SHIM_SHORT of its end. */
 static int
-enter(void)
+begin(int sync_fd)
 {
     (void)pthread_mutex_lock(&shim.lock);
     const int64_t op = ++shim.words[SHIM_OPS];
@@ -231,7 +245,16 @@ enter(void)
         (int64_t)(draw() % 1000u) >= shim.words[SHIM_ERROR_PERMILLE]) {
         return 0;
     }
+    if (shim.words[SHIM_ERROR_INDEX] != 0 && (sync_fd < 0 || !is_index(sync_fd))) {
+        return 0;
+    }
     return (int)shim.words[SHIM_ERROR_KIND];
+}
+
+static int
+enter(void)
+{
+    return begin(-1);
 }
 
 static void
@@ -369,7 +392,7 @@ sync_fd(int fd)
     if (!is_watched_fd(fd)) {
         return 0;
     }
-    const int error = enter();
+    const int error = begin(fd);
     int done = 0;
     if (error != 0 && error != SHIM_SHORT) {
         fail_sync(fd, error);

@@ -28,7 +28,8 @@ typedef enum {
     SHIM_N_SYNCS,
     SHIM_SEED,
     SHIM_N_STARTED,
-    SHIM_SYNC_US, /* how long a sync takes */
+    SHIM_SYNC_US,     /* how long a sync takes */
+    SHIM_ERROR_INDEX, /* not 0: errors are for syncs of the index alone, not of its WAL */
     SHIM_N_WORDS,
 } ShimWord;
 

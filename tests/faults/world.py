@@ -26,7 +26,8 @@ HERE = Path(__file__).resolve().parent
 BUILD = Path(os.environ.get("PENTEL_BUILD", HERE.parent.parent / "build"))
 WORDS = ("ops", "stop_at", "stop_with", "stop_after", "error_from", "error_to",
          "error_permille", "error_kind", "lies", "wall_us", "marks", "mark_stop_at",
-         "mark_stop_after", "n_stopped", "n_errors", "n_lies", "n_syncs", "seed", "n_started", "sync_us")
+         "mark_stop_after", "n_stopped", "n_errors", "n_lies", "n_syncs", "seed", "n_started", "sync_us",
+         "error_index")
 SHORT = 1000
 NO_END = 1 << 60
 MANAGER, LOG = "org.pentel.Manager1", "org.pentel.Log1"
