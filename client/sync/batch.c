@@ -79,13 +79,22 @@ wait_of(SyncOutcomeKind kind)
     return SYNC_WAIT_BACKOFF;
 }
 
+/* What was delivered is not said to wait because a second look at it failed. */
+static SyncWait
+wait_after(const Item *item)
+{
+    return item->pending->wait == SYNC_WAIT_SECOND && item->outcome.kind == SYNC_RETRY
+               ? SYNC_WAIT_SECOND
+               : wait_of(item->outcome.kind);
+}
+
 static SyncResult
 result_of(const Item *item, int64_t now_us)
 {
     SyncResult result = { .pending = item->pending,
                           .is_delivered = item->outcome.kind == SYNC_DELIVERED,
                           .is_erased = item->delivery.is_erased,
-                          .wait = wait_of(item->outcome.kind),
+                          .wait = wait_after(item),
                           .reason = item->outcome.reason,
                           .note = item->outcome.note };
 
@@ -96,6 +105,9 @@ result_of(const Item *item, int64_t now_us)
                                                  item->outcome.after_ms,
                                                  g_random_int());
         result.next_us = now_us + (int64_t)wait_ms * 1000;
+    }
+    if (result.is_delivered && item->outcome.after_ms > 0) {
+        result.next_us = now_us + (int64_t)item->outcome.after_ms * 1000;
     }
     return result;
 }

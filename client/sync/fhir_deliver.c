@@ -17,6 +17,9 @@
 
 #include <string.h>
 
+/* A whole delivery is over in as many times the time that one request may take. */
+#define DELIVERY_TIMEOUTS 10u
+
 /* Enough to halve the largest Bundle that can be configured down to single entries. */
 #define ATTEMPTS 10
 
@@ -180,6 +183,20 @@ may_try_again(FhirDesk *desk, const GError *error)
     return g_error_matches(error, FHIR_ERROR, FHIR_ERROR_CONFLICT);
 }
 
+/* When to look again, as nothing kept another gateway from writing at the same time: it may have
+ * seen no Procedure before ours was there, and written its own over it since. 0: never. */
+static uint32_t
+second_look_ms(const FhirJob *job)
+{
+    const FhirDesk *desk = job->desk;
+    const bool is_guarded =
+        job->theirs != NULL && fhir_client_get_capability(desk->client)->has_versions;
+
+    return job->has_written && !is_guarded && !job->delivery->is_carried
+               ? desk->settings->timeout_s * 1000u * DELIVERY_TIMEOUTS
+               : 0;
+}
+
 /* False when the outcome is set. */
 static bool
 try_once(FhirDesk *desk,
@@ -197,6 +214,7 @@ try_once(FhirDesk *desk,
                          (is_erasure ? deliver_erasure(&job, &error) : deliver_state(&job, &error));
     g_free(outcome->note);
     outcome->note = fhir_job_note(&job);
+    outcome->after_ms = MAX(outcome->after_ms, second_look_ms(&job));
     fhir_job_clear(&job);
     if (is_good) {
         sync_outcome_set(outcome, SYNC_DELIVERED, "%s", "");

@@ -245,6 +245,7 @@ fhir_job_write(FhirJob *self, const GPtrArray *writes, GError **error)
     if (!fhir_write_all(self->desk->client, self->ids, writes, self->cancellable, error)) {
         return false;
     }
+    self->has_written = self->has_written || writes->len > 0;
     for (guint i = 0; i < writes->len; i++) {
         const FhirWrite *write = writes->pdata[i];
         g_ptr_array_add(self->written, (gpointer)(uintptr_t)write->resource);

@@ -16,6 +16,7 @@ typedef struct {
     JsonObject *theirs;   /* owned; the Procedure on the server, NULL when there is none */
     GPtrArray *resources; /* owned; of FhirResource: what the server is to have */
     GPtrArray *written;   /* borrows from resources */
+    bool has_written;
 } FhirJob;
 
 void fhir_job_init(FhirJob *self,

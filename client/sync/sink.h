@@ -30,7 +30,8 @@ typedef enum {
 
 typedef struct {
     SyncOutcomeKind kind;
-    uint32_t after_ms; /* of SYNC_RETRY: as the server asked (Retry-After), 0 for our back-off */
+    uint32_t after_ms; /* of SYNC_RETRY: as the server asked (Retry-After), 0 for our back-off; of
+                          SYNC_DELIVERED: deliver once more then, 0 for no need of it */
     char *reason; /* owned; one line in words for all but SYNC_DELIVERED, nothing of a person */
     char *note;   /* owned; what the sink wants back next time as SyncDelivery.note: resource ids,
                      etags; any text; NULL keeps the earlier one. Kept for every kind of outcome. */

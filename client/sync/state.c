@@ -225,7 +225,7 @@ read_pending(SyncRow *stmt)
     self->may_be_erased = sync_row_get_int(stmt, 4) != 0;
     self->note = sync_row_dup_text(stmt, 5);
     self->since_us = sync_row_get_int(stmt, 6);
-    self->wait = (SyncWait)CLAMP(sync_row_get_int(stmt, 7), 0, SYNC_WAIT_N - 1);
+    self->wait = (SyncWait)CLAMP(sync_row_get_int(stmt, 7), 0, SYNC_WAIT_SECOND);
     self->reason = sync_row_dup_text(stmt, 8);
     self->next_us = sync_row_get_int(stmt, 9);
     self->attempts = (uint32_t)sync_row_get_int(stmt, 10);
@@ -275,10 +275,14 @@ sync_state_list_due(
 GPtrArray *
 sync_state_list_waiting(SyncState *self, guint limit, GError **error)
 {
-    return read_all_pending(
-        self,
-        sync_db_query(self->db, error, PENDING "order by p.since_us limit ?", "i", (int64_t)limit),
-        error);
+    return read_all_pending(self,
+                            sync_db_query(self->db,
+                                          error,
+                                          PENDING "where p.wait < ? order by p.since_us limit ?",
+                                          "ii",
+                                          (int64_t)SYNC_WAIT_N,
+                                          (int64_t)limit),
+                            error);
 }
 
 bool
@@ -414,6 +418,42 @@ drop_carried(SyncState *self, const SyncResult *result, GError **error)
                        error);
 }
 
+/* An entry that came meanwhile has queued the session anew, which must stand. */
+#define UNCHANGED                                                                                  \
+    " where session = ?1 and gateway = ?2 and"                                                     \
+    " (select seq from session where session = ?1 and gateway = ?2) = ?3"
+
+/* It waits no more, or only to be looked at once more. */
+static bool
+store_end(SyncState *self, const SyncResult *result, GError **error)
+{
+    const SyncPending *pending = result->pending;
+
+    if (result->next_us == 0) {
+        return sync_db_run(self->db,
+                           sync_db_query(self->db,
+                                         error,
+                                         "delete from pending" UNCHANGED,
+                                         "tti",
+                                         pending->session,
+                                         pending->gateway,
+                                         (int64_t)pending->seq),
+                           error);
+    }
+    return sync_db_run(self->db,
+                       sync_db_query(self->db,
+                                     error,
+                                     "update pending set wait = ?4, reason = null, attempts = 0,"
+                                     " next_us = ?5" UNCHANGED,
+                                     "ttiii",
+                                     pending->session,
+                                     pending->gateway,
+                                     (int64_t)pending->seq,
+                                     (int64_t)SYNC_WAIT_SECOND,
+                                     result->next_us),
+                       error);
+}
+
 static bool
 store_delivered(SyncState *self, const SyncResult *result, int64_t now_us, GError **error)
 {
@@ -422,29 +462,19 @@ store_delivered(SyncState *self, const SyncResult *result, int64_t now_us, GErro
     return sync_db_run(self->db,
                        sync_db_query(self->db,
                                      error,
-                                     "update session set delivered_seq = ?, delivered_us = ?"
-                                     " where session = ? and gateway = ?",
-                                     "iitt",
+                                     "update session set delivered_seq = ?1, delivered_us ="
+                                     " iif(?5, delivered_us, ?2) where session = ?3 and"
+                                     " gateway = ?4",
+                                     "iitti",
                                      (int64_t)pending->seq,
                                      now_us,
                                      pending->session,
-                                     pending->gateway),
-                       error) &&
-           sync_db_run(self->db,
-                       sync_db_query(self->db,
-                                     error,
-                                     "delete from pending where session = ?1 and gateway = ?2 and"
-                                     " (select seq from session where session = ?1 and"
-                                     " gateway = ?2) = ?3",
-                                     "tti",
-                                     pending->session,
                                      pending->gateway,
-                                     (int64_t)pending->seq),
+                                     (int64_t)(pending->wait == SYNC_WAIT_SECOND)),
                        error) &&
-           drop_carried(self, result, error);
+           store_end(self, result, error) && drop_carried(self, result, error);
 }
 
-/* seq: an entry that came meanwhile has queued the session anew, which must stand. */
 static bool
 store_one(SyncState *self, const SyncResult *result, int64_t now_us, GError **error)
 {
@@ -460,10 +490,7 @@ store_one(SyncState *self, const SyncResult *result, int64_t now_us, GError **er
                        sync_db_query(self->db,
                                      error,
                                      "update pending set wait = ?4, reason = ?5, next_us = "
-                                     "nullif(?6, 0), attempts = attempts + 1"
-                                     " where session = ?1 and gateway = ?2 and"
-                                     " (select seq from session where session = ?1 and"
-                                     " gateway = ?2) = ?3",
+                                     "nullif(?6, 0), attempts = attempts + 1" UNCHANGED,
                                      "ttiiti",
                                      pending->session,
                                      pending->gateway,
@@ -511,9 +538,10 @@ sync_state_retry(SyncState *self, const char *session, uint64_t *n_out, GError *
                      sync_db_query(self->db,
                                    error,
                                    "update pending set next_us = 1, wait = 0, attempts = 0"
-                                   " where ?1 is null or session = ?1",
-                                   "t",
-                                   session),
+                                   " where wait < ?2 and (?1 is null or session = ?1)",
+                                   "ti",
+                                   session,
+                                   (int64_t)SYNC_WAIT_N),
                      error)) {
         return false;
     }
@@ -525,7 +553,11 @@ static bool
 count_waiting(SyncState *self, SyncCounts *counts, GError **error)
 {
     g_autoptr(SyncRow) stmt = sync_db_query(
-        self->db, error, "select wait, count(*), min(since_us) from pending group by wait", "");
+        self->db,
+        error,
+        "select wait, count(*), min(since_us) from pending where wait < ? group by wait",
+        "i",
+        (int64_t)SYNC_WAIT_N);
     int code = stmt != NULL ? 1 : -1;
 
     while (code == 1 && (code = sync_db_step(self->db, stmt, error)) == 1) {

@@ -27,9 +27,10 @@ typedef enum {
     SYNC_WAIT_BACKOFF,    /* tried; the sink or penteld could not */
     SYNC_WAIT_UNBOUND,    /* it has no patient reference */
     SYNC_WAIT_SET_ASIDE,  /* refused */
+    SYNC_WAIT_SECOND,     /* delivered, and looked at once more: not counted or listed */
 } SyncWait;
 
-#define SYNC_WAIT_N 4
+#define SYNC_WAIT_N 4 /* that people are told of */
 
 typedef struct {
     char *session;  /* owned */
@@ -117,7 +118,7 @@ typedef struct {
     bool is_delivered;
     bool is_erased;     /* it was redacted: nothing of it may come back */
     SyncWait wait;      /* when not */
-    int64_t next_us;    /* when not: next try, 0 for never by itself */
+    int64_t next_us;    /* when not: next try, 0 for never by itself; else second look, 0 none */
     const char *reason; /* may be NULL */
     const char *note;   /* NULL keeps the earlier one */
 } SyncResult;

@@ -181,7 +181,7 @@ class Gateway:
         """[session, reason, seconds until the next try, if by itself] of what waits."""
         with contextlib.closing(sqlite3.connect(self.directory / "state.db", timeout=10)) as db:
             return [(session, reason, (next_us or 0) / 1e6 - time.time()) for session, reason, next_us in
-                    db.execute("select session, reason, next_us from pending")]
+                    db.execute("select session, reason, next_us from pending where wait < 4")]
 
     def hurry(self):
         """As if the back-off were over."""

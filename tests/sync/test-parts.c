@@ -248,6 +248,40 @@ test_state(void)
     remove_state(directory);
 }
 
+/* A second look is nobody's concern, comes once, and gives way to a new entry. */
+static void
+test_second_look(void)
+{
+    g_autofree char *directory = g_dir_make_tmp("pentel-state-XXXXXX", NULL);
+    SyncState *state = sync_state_open(directory, false, NULL);
+    const int64_t now_us = 100 * HOUR_US;
+    SyncCounts counts = { 0 };
+    uint64_t n_retried = 0;
+
+    scan(state, 1, "a", NULL, now_us);
+    g_autoptr(GPtrArray) first = list_due(state, now_us, 1);
+    settle(state, first->pdata[0], true, now_us + HOUR_US);
+    g_autoptr(GPtrArray) waiting = sync_state_list_waiting(state, 10, NULL);
+    g_assert_cmpuint(waiting->len, ==, 0);
+    g_assert_true(sync_state_count(state, &counts, NULL));
+    g_assert_cmpuint(counts.n_delivered, ==, 1);
+    g_assert_cmpint(counts.oldest_us, ==, 0);
+    sync_counts_clear(&counts);
+    g_assert_true(sync_state_retry(state, NULL, &n_retried, NULL));
+    g_assert_cmpuint(n_retried, ==, 0);
+    g_ptr_array_unref(list_due(state, now_us, 0));
+    g_autoptr(GPtrArray) second = list_due(state, now_us + HOUR_US, 1);
+    g_assert_cmpint(((const SyncPending *)second->pdata[0])->wait, ==, SYNC_WAIT_SECOND);
+    scan(state, 2, "a", "note", now_us + 1);
+    settle(state, second->pdata[0], true, 0);
+    g_autoptr(GPtrArray) third = list_due(state, now_us + 1, 1);
+    g_assert_cmpint(((const SyncPending *)third->pdata[0])->wait, ==, SYNC_WAIT_QUEUED);
+    settle(state, third->pdata[0], true, 0);
+    g_ptr_array_unref(list_due(state, INT64_MAX, 0));
+    sync_state_close(state);
+    remove_state(directory);
+}
+
 static void
 test_newer_state(void)
 {
@@ -507,6 +541,7 @@ main(int argc, char **argv)
     g_test_add_func("/sync/entries", test_entries);
     g_test_add_func("/sync/settled", test_settled);
     g_test_add_func("/sync/state", test_state);
+    g_test_add_func("/sync/second-look", test_second_look);
     g_test_add_func("/sync/newer-state", test_newer_state);
     g_test_add_func("/sync/clean", test_clean);
     g_test_add_func("/sync/clean-cut", test_clean_cut);

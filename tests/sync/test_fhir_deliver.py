@@ -153,6 +153,47 @@ def test_gateways(rig, server):
             raise Failure(f"heard by {heard}")
 
 
+def test_created_at_once(rig, server, mode):
+    """Neither room saw the other's Procedure, and the one with less wrote last: the second look
+    of the other makes it whole, and that of the first changes nothing more."""
+    address = rig.env["DBUS_SYSTEM_BUS_ADDRESS"]
+    id = fhir_rig.new_id()
+    less, more = Penteld(address), Penteld(address)
+    for room, n, name in ((less, 40, "room-1"), (more, 100, "room-2")):
+        room.add(id, n_records=n, passes=2)
+        room.annotate(id, patient="6001")
+        room.gateway = Gateway(rig, server, "once", name)
+    more.annotate(id, zone="nose", **{"pass": 1})
+    less.annotate(id, note="seen in room 1", wall_us=more.clock_us + 3_600_000_000)
+
+    def look(room):
+        room.start()
+        room.gateway.once()
+        room.stop()
+        return server.dump()
+
+    def look_again(room):
+        room.gateway.hurry()
+        return look(room)
+
+    written = []
+    for room in (less, more):
+        server.reset(mode=mode)
+        written.append(look(room)["resources"])
+        if room.gateway.waits() or "0 waiting" not in room.gateway.said:
+            raise Failure(f"a second look is said to wait: {room.gateway.said}")
+    server.seed(*(r for r in written[0] if r["id"] in {w["id"] for w in written[1]}))
+    dump = look_again(more)
+    lines = fhir_rig.compare([more.snapshot()[id] | {"note": "seen in room 1"}], dump)
+    if lines:
+        raise Failure(f"created at once: {lines[:5]}")
+    n_writes = len(dump["writes"])
+    dump = look_again(less)
+    again = [w for w in dump["writes"][n_writes:] if "Provenance" not in str(w)]
+    if again or len(look_again(more)["writes"]) != len(dump["writes"]):
+        raise Failure(f"the second look of the lesser wrote {again}")
+
+
 def test_taken_back(server, penteld, gateway, mode):
     """A patient that was wrong and is nobody's now: what was written under it is withdrawn,
     and comes back under the right one."""
@@ -304,6 +345,7 @@ def run(rig, server):
     test_lenient(server, penteld, gateway)
     penteld.stop()
     test_gateways(rig, server)
+    test_created_at_once(rig, server, "put")
     print("ok: every kind of server, corrections, erasure, two gateways")
 
 
