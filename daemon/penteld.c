@@ -184,7 +184,8 @@ on_named(GObject *source, GAsyncResult *result, gpointer user_data)
                       error->message);
         stop(self, EXIT_FAILURE);
     }
-    if (reply == NULL) {
+    /* A stop may come before the answer, which is then heard as the layers are gone. */
+    if (reply == NULL || self->is_stopping) {
         return;
     }
     g_variant_get(reply, "(u)", &answer);

@@ -76,6 +76,19 @@ def lifecycle(rig):
             fail(rig, "took over 3 s to end")
 
 
+def ended_early(rig):
+    """Told to end while it starts: before its signals are taken, or as whoever ends well."""
+    for step in range(40):
+        process = subprocess.Popen([str(PENTELD), "--state-dir", str(rig.state)], env=rig.env,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        time.sleep(0.002 * step)
+        process.send_signal(signal.SIGTERM)
+        status = process.wait(10)
+        if status not in (0, -signal.SIGTERM):
+            fail(rig, f"told to end after {2 * step} ms of its start it ended with {status}")
+
+
 def bus_lost(rig):
     rig.start_daemon()
     rig.programs[0].stop(signal.SIGKILL)
@@ -125,7 +138,7 @@ def config_holds(rig):
 
 
 CASES = {case.__name__: case for case in
-         (lifecycle, bus_lost, taken, no_bus, words, config_holds)}
+         (lifecycle, ended_early, bus_lost, taken, no_bus, words, config_holds)}
 
 
 def run_case(name):
