@@ -72,6 +72,14 @@ pd_db_last_code(const PdDb *self)
     return self->last_code & 0xff;
 }
 
+bool
+pd_db_is_damaged(const PdDb *self)
+{
+    const int code = pd_db_last_code(self);
+
+    return code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
+}
+
 void
 pd_db_clear_code(PdDb *self)
 {
@@ -201,7 +209,7 @@ pd_db_get_int(PdDb *self, int64_t fallback, int64_t *out, GError **error, const 
 bool
 pd_db_check_pages(PdDb *self, GError **error)
 {
-    g_autoptr(PdStmt) stmt = pd_db_query(self, error, "pragma quick_check(1)", "");
+    g_autoptr(PdStmt) stmt = pd_db_query(self, error, "pragma integrity_check(1)", "");
     const int got = stmt == NULL ? -1 : pd_db_step(self, stmt, error);
 
     if (got <= 0) {

@@ -41,6 +41,9 @@ void pd_db_keep_wal(PdDb *self, bool keep);
 int pd_db_last_code(const PdDb *self);
 void pd_db_clear_code(PdDb *self);
 
+/** Whether the last failure was that the file holds what SQLite never wrote. */
+bool pd_db_is_damaged(const PdDb *self);
+
 sqlite3 *pd_db_handle(PdDb *self);
 
 /** Run several statements without parameters. */
@@ -65,7 +68,8 @@ bool pd_db_run(PdDb *self, GError **error, const char *sql, const char *types, .
 /** First column of the first row as an integer; @fallback when there is no row or null. */
 bool pd_db_get_int(PdDb *self, int64_t fallback, int64_t *out, GError **error, const char *sql);
 
-/** Read every page. Errors: PD_ERROR_STORE, with what SQLite says is wrong with them. */
+/** Read every page, and each index against its table. Errors: PD_ERROR_STORE, with what SQLite says
+ * is wrong with them. */
 bool pd_db_check_pages(PdDb *self, GError **error);
 
 /** Text column, "" for null: a damaged file has nulls where there should be none. Owns: borrowed

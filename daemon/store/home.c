@@ -193,6 +193,17 @@ move_aside(PdHome *self, GError **error)
            pd_sync_directory(self->state, error) && pd_sync_directory(self->store, error);
 }
 
+bool
+pd_home_move_aside(PdHome *self, const char *why, GError **error)
+{
+    if (!move_aside(self, error)) {
+        return false;
+    }
+    g_warning(
+        "the store is damaged (%s) and was moved to %s; a fresh one is begun", why, self->moved_to);
+    return true;
+}
+
 static char *
 suspect_path(const char *index)
 {
@@ -286,12 +297,9 @@ open_or_move(PdHome *self, GError **error)
         g_propagate_error(error, g_steal_pointer(&local));
         return NULL;
     }
-    if (!move_aside(self, error)) {
+    if (!pd_home_move_aside(self, local->message, error)) {
         return NULL;
     }
-    g_warning("the store is damaged (%s) and was moved to %s; a fresh one is begun",
-              local->message,
-              self->moved_to);
     return try_open(self, &damaged, error);
 }
 

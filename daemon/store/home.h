@@ -29,6 +29,13 @@ void pd_home_leave(PdHome *self);
  */
 PdDb *pd_home_open_index(PdHome *self, GError **error);
 
+/**
+ * Move a store aside whose damage was met only after it was opened; the next
+ * pd_home_open_index() begins a fresh one. @why: for the log. Nobody has it open.
+ * Errors: PD_ERROR_STORE.
+ */
+bool pd_home_move_aside(PdHome *self, const char *why, GError **error);
+
 /*
  * A restore makes the backup ready in <state>/restore.tmp and exchanges that with the store.
  * The mark lies in what is made ready, and so in the store after the exchange.

@@ -56,17 +56,24 @@ tidy(PdStore *self, const PdStoreConfig *config, PdDb *db)
     pd_ledger_clear(&ledger);
 }
 
+/* @damaged_out: true when what SQLite can open is damaged all the same. */
 static PdWriter *
 start_writer(PdStore *self,
              const PdStoreConfig *config,
              const PdStoreListener *listener,
              void *user_data,
+             bool *damaged_out,
              GError **error)
 {
     g_autoptr(PdDb) db = pd_home_open_index(&self->home, error);
     g_autofree char *machine = pd_identity_dup_machine();
 
-    if (db == NULL || !pd_identity_ensure(db, self->home.state, machine, &self->id, error)) {
+    *damaged_out = false;
+    if (db == NULL) {
+        return NULL;
+    }
+    if (!pd_identity_ensure(db, self->home.state, machine, &self->id, error)) {
+        *damaged_out = pd_db_is_damaged(db);
         return NULL;
     }
     tidy(self, config, db);
@@ -85,7 +92,33 @@ start_writer(PdStore *self,
     if (listener != NULL) {
         writer_config.listener = *listener;
     }
-    return pd_writer_start(&writer_config, error);
+    return pd_writer_start(&writer_config, damaged_out, error);
+}
+
+/* Nobody could say so of a store that is damaged where only a start looks: it would be refused
+ * at every start. */
+static PdWriter *
+start_or_begin_anew(PdStore *self,
+                    const PdStoreConfig *config,
+                    const PdStoreListener *listener,
+                    void *user_data,
+                    GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    bool damaged = false;
+    PdWriter *writer = start_writer(self, config, listener, user_data, &damaged, &local);
+
+    if (writer != NULL) {
+        return writer;
+    }
+    if (!damaged || self->home.moved_to != NULL) {
+        g_propagate_error(error, g_steal_pointer(&local));
+        return NULL;
+    }
+    g_clear_pointer(&self->id, g_free);
+    return pd_home_move_aside(&self->home, local->message, error)
+               ? start_writer(self, config, listener, user_data, &damaged, error)
+               : NULL;
 }
 
 static void
@@ -123,7 +156,7 @@ pd_store_open(const PdStoreConfig *config,
         free_store(self);
         return NULL;
     }
-    self->writer = start_writer(self, config, listener, user_data, error);
+    self->writer = start_or_begin_anew(self, config, listener, user_data, error);
     if (self->writer == NULL) {
         free_store(self);
         return NULL;

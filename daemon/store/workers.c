@@ -26,10 +26,10 @@ struct PdWorkers {
 static void
 suspect(PdWorkers *self, PdDb *db)
 {
-    const int code = pd_db_last_code(db);
+    const bool damaged = pd_db_is_damaged(db);
 
     pd_db_clear_code(db);
-    if (code != SQLITE_CORRUPT && code != SQLITE_NOTADB) {
+    if (!damaged) {
         return;
     }
     pd_home_suspect_index(self->path);

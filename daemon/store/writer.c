@@ -176,9 +176,9 @@ fail_jobs(PdWriter *self, const GError *cause)
 
 /* What is damaged is found and mended by the next start. */
 static void
-suspect_if_damaged(PdWriter *self, int code)
+suspect_if_damaged(PdWriter *self)
 {
-    if (code != SQLITE_CORRUPT && code != SQLITE_NOTADB) {
+    if (!pd_db_is_damaged(self->ledger.db)) {
         return;
     }
     pd_home_suspect(self->config.home);
@@ -195,7 +195,7 @@ fail_batch(PdWriter *self, const PdLedgerCounts *counts, const GError *cause)
 
     g_warning("%s; trying again in %d s", cause->message, (int)(RETRY_US / 1000000));
     (void)sqlite3_exec(pd_db_handle(self->ledger.db), "rollback", NULL, NULL, NULL);
-    suspect_if_damaged(self, code);
+    suspect_if_damaged(self);
     if (code == SQLITE_FULL) {
         pd_home_drop_ballast(self->config.home);
         self->is_full = true;
@@ -376,7 +376,7 @@ static void
 retire(PdWriter *self)
 {
     if (!pd_erase_retire(&self->ledger, self->config.retention_days, &self->retired)) {
-        suspect_if_damaged(self, pd_db_last_code(self->ledger.db));
+        suspect_if_damaged(self);
         self->must_reload = true;
     }
 }
@@ -460,7 +460,7 @@ start_checkpointer(PdWriter *self, GError **error)
 }
 
 PdWriter *
-pd_writer_start(const PdWriterConfig *config, GError **error)
+pd_writer_start(const PdWriterConfig *config, bool *damaged_out, GError **error)
 {
     PdWriter *self = g_new0(PdWriter, 1);
 
@@ -476,6 +476,8 @@ pd_writer_start(const PdWriterConfig *config, GError **error)
     self->checkpointer = start_checkpointer(self, error);
     self->ledger.checkpointer = self->checkpointer;
     if (self->checkpointer == NULL || !pd_ledger_reload(&self->ledger, error)) {
+        *damaged_out = pd_db_is_damaged(config->db);
+        suspect_if_damaged(self);
         free_writer(self);
         return NULL;
     }

@@ -26,8 +26,8 @@ typedef struct {
     void *user_data;
 } PdWriterConfig;
 
-/** Load and start. Errors: PD_ERROR_STORE. */
-PdWriter *pd_writer_start(const PdWriterConfig *config, GError **error);
+/** Load and start. @damaged_out: what cannot be loaded is damaged. Errors: PD_ERROR_STORE. */
+PdWriter *pd_writer_start(const PdWriterConfig *config, bool *damaged_out, GError **error);
 
 /** Commit what is queued, stop, close and free. Blocks. */
 void pd_writer_stop(PdWriter *self);

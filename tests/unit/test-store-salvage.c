@@ -95,17 +95,40 @@ spoil_first_page(Rig *rig, const char *table)
 }
 
 static void
-reopen(Rig *rig)
+open_damaged(Rig *rig)
 {
-    g_autofree char *suspect = rig_path(rig, "store/suspect");
-
-    g_assert_true(g_file_set_contents(suspect, "", 0, NULL));
     g_test_expect_message("store", G_LOG_LEVEL_WARNING, "*damaged*moved to*");
     g_test_expect_message("store", G_LOG_LEVEL_MESSAGE, "*salvaged*");
     rig->head = 0;
     rig_open(rig);
     g_test_assert_expected_messages();
     rig_flush(rig);
+}
+
+static void
+reopen(Rig *rig)
+{
+    g_autofree char *suspect = rig_path(rig, "store/suspect");
+
+    g_assert_true(g_file_set_contents(suspect, "", 0, NULL));
+    open_damaged(rig);
+}
+
+/* Where only the start itself looks, and nobody could have left a mark. */
+static void
+test_start(gconstpointer table)
+{
+    g_autoptr(Treatment) treatment = treatment_new(&plan);
+    g_autoptr(Rig) rig = new_rig(treatment);
+
+    rig_close(rig);
+    rig_sql(rig, "pragma wal_checkpoint(truncate)");
+    care_spoil(rig, table);
+    open_damaged(rig);
+    rig_expect_complete(rig, treatment);
+    rig_close(rig);
+    rig_open(rig);
+    rig_expect_complete(rig, treatment);
 }
 
 static void
@@ -345,6 +368,8 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_data_func("/store/salvage/start/log", "log", test_start);
+    g_test_add_data_func("/store/salvage/start/witness", "witness", test_start);
     g_test_add_func("/store/salvage/history", test_history);
     g_test_add_func("/store/salvage/ends", test_ends);
     g_test_add_func("/store/salvage/tombstone", test_tombstone);
