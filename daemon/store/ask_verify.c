@@ -24,16 +24,6 @@ free_step(gpointer data)
 }
 
 static void
-free_finding(gpointer data)
-{
-    PdFinding *finding = data;
-
-    g_free(finding->where);
-    g_free(finding->what);
-    g_free(finding);
-}
-
-static void
 unref_findings(gpointer data)
 {
     g_ptr_array_unref(data);
@@ -43,7 +33,7 @@ static gpointer
 run_step(gpointer data, PdDb *db, GError **error)
 {
     Step *step = data;
-    GPtrArray *findings = g_ptr_array_new_with_free_func(free_finding);
+    GPtrArray *findings = g_ptr_array_new_with_free_func((GDestroyNotify)pd_finding_free);
 
     step->done = !pd_verify_step(step->verify, findings);
     return findings;

@@ -229,6 +229,36 @@ pd_home_suspect_index(const char *index)
     }
 }
 
+static char *
+open_path(const PdHome *self)
+{
+    return g_build_filename(self->store, "open", NULL);
+}
+
+/* Durable once the directory is synced. */
+static void
+mark_open(PdHome *self, bool is_suspect)
+{
+    g_autofree char *path = open_path(self);
+
+    self->must_check = is_suspect || g_file_test(path, G_FILE_TEST_EXISTS);
+    const int fd = g_open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+void
+pd_home_mark_closed(const PdHome *self)
+{
+    g_autofree char *path = open_path(self);
+    g_autofree char *wal = g_strconcat(self->index, "-wal", NULL);
+
+    if (!g_file_test(wal, G_FILE_TEST_EXISTS)) {
+        g_unlink(path);
+    }
+}
+
 static bool
 is_damage(int code)
 {
@@ -267,6 +297,7 @@ try_open(PdHome *self, bool *damaged_out, GError **error)
         pd_db_script(db, "select 1 from meta, journal, session, raw limit 1", &local) &&
         (!is_suspect || pd_db_check_pages(db, &local))) {
         g_unlink(suspect);
+        mark_open(self, is_suspect);
         /* By now the WAL is there. SQLite syncs its name as well, but hears no error of it. */
         return pd_sync_directory(self->store, error) ? g_steal_pointer(&db) : NULL;
     }

@@ -9,11 +9,12 @@
  * sealed segments, <state>/lock held while open.
  */
 typedef struct {
-    char *state;    /* owned */
-    char *store;    /* owned; <state>/store */
-    char *index;    /* owned; <state>/store/index.db */
-    char *raw;      /* owned; <state>/store/raw */
-    char *moved_to; /* owned; where a damaged store went, NULL when none was */
+    char *state;     /* owned */
+    char *store;     /* owned; <state>/store */
+    char *index;     /* owned; <state>/store/index.db */
+    char *raw;       /* owned; <state>/store/raw */
+    char *moved_to;  /* owned; where a damaged store went, NULL when none was */
+    bool must_check; /* index.db was not closed the last time, or somebody suspected it */
     int lock_fd;
 } PdHome;
 
@@ -35,6 +36,9 @@ PdDb *pd_home_open_index(PdHome *self, GError **error);
  * Errors: PD_ERROR_STORE.
  */
 bool pd_home_move_aside(PdHome *self, const char *why, GError **error);
+
+/** Say that it was closed; a WAL that is still there says the contrary. */
+void pd_home_mark_closed(const PdHome *self);
 
 /*
  * A restore makes the backup ready in <state>/restore.tmp and exchanges that with the store.

@@ -80,6 +80,7 @@ start_writer(PdStore *self,
     PdWriterConfig writer_config = {
         .home = &self->home,
         .db = g_steal_pointer(&db),
+        .must_check = self->home.must_check,
         .outbox = self->outbox,
         .store_id = self->id,
         .commit_ms = config->commit_ms,
@@ -179,6 +180,7 @@ pd_store_close(PdStore *self)
     }
     pd_workers_stop(g_steal_pointer(&self->workers));
     pd_writer_stop(self->writer);
+    pd_home_mark_closed(&self->home);
     free_store(self);
 }
 

@@ -400,6 +400,8 @@ typedef struct {
     char *what;  /* in words */
 } PdFinding;
 
+void pd_finding_free(PdFinding *self);
+
 /* A place in the journal, as kept elsewhere. */
 typedef struct {
     const char *store_id; /* UUID of the store that wrote the entry */

@@ -71,3 +71,11 @@ pd_store_health_clear(PdStoreHealth *self)
 {
     g_clear_pointer(&self->error, g_free);
 }
+
+void
+pd_finding_free(PdFinding *self)
+{
+    g_free(self->where);
+    g_free(self->what);
+    g_free(self);
+}

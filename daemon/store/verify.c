@@ -49,6 +49,7 @@ free_log(gpointer data)
     pen_ranges_clear(&log->said_outside);
     pen_ranges_clear(&log->seen);
     pen_ranges_clear(&log->seen_outside);
+    pen_ranges_clear(&log->rows);
     pen_ranges_clear(&log->erased);
     g_free(log);
 }
@@ -93,6 +94,12 @@ pd_verify_new(const char *index, const char *raw_directory, const PdVerifyAnchor
     }
     self->anchor.store_id = g_strdup(anchor != NULL ? anchor->store_id : "");
     return self;
+}
+
+void
+pd_verify_leave_out_segments(PdVerify *self)
+{
+    self->without_segments = true;
 }
 
 void
@@ -339,7 +346,7 @@ run_stage(PdVerify *self, GPtrArray *findings, bool *more_out, GError **error)
     case STAGE_WITNESSES:
         return step_witnesses(self, findings, more_out, error);
     case STAGE_SEGMENTS:
-        return step_segments(self, findings, more_out, error);
+        return self->without_segments || step_segments(self, findings, more_out, error);
     case STAGE_ANCHOR:
         return step_anchor(self, findings, error);
     case STAGE_SUSPECTS:
@@ -348,6 +355,19 @@ run_stage(PdVerify *self, GPtrArray *findings, bool *more_out, GError **error)
         break;
     }
     return true;
+}
+
+static bool
+is_cut(const PdVerify *self)
+{
+    return self->db == NULL ||
+           (pd_db_last_code(self->db) != SQLITE_OK && !pd_db_is_damaged(self->db));
+}
+
+bool
+pd_verify_was_cut(const PdVerify *self)
+{
+    return self->was_cut;
 }
 
 /* What SQLite cannot read is a finding like any other; the next thing may be readable. */
@@ -369,6 +389,7 @@ run_some(PdVerify *self, GPtrArray *findings)
         g_set_error(&error, PD_ERROR, PD_ERROR_STORE, "its rows are out of order");
         ok = false;
     }
+    self->was_cut = self->was_cut || (!ok && is_cut(self));
     if (!ok) {
         pd_verify_find(findings,
                        g_strdup(names[self->stage]),

@@ -14,12 +14,22 @@
 PdVerify *pd_verify_new(const char *index, const char *raw_directory, const PdVerifyAnchor *anchor);
 
 /**
+ * All but what lies in segments, which takes as long as the history is: their blocks and the
+ * sessions made of them. Before the first step.
+ */
+void pd_verify_leave_out_segments(PdVerify *self);
+
+/**
  * Do some of it. One thread at a time, whichever.
  *
  * @findings: PdFinding is added for each thing that is wrong.
  * Returns false when all is done.
  */
 bool pd_verify_step(PdVerify *self, GPtrArray *findings);
+
+/** Whether something could not be read for another reason than what it holds: what was found may
+ * come of that. */
+bool pd_verify_was_cut(const PdVerify *self);
 
 /** What differs may only be under way: it should be written before the next step. */
 bool pd_verify_wants_flush(const PdVerify *self);

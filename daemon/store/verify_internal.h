@@ -17,6 +17,8 @@ struct PdVerify {
     int64_t max_raw;  /* rowid at the beginning */
     GArray *suspects; /* owned; int64_t opened_seq that differ */
     bool wants_flush;
+    bool without_segments;
+    bool was_cut;
     GHashTable *logs;      /* owned; &log_id to PdVerifyLog */
     PdVerifyAnchor anchor; /* store_id owned; "" when there is none */
     PdVerifySummary summary;
@@ -30,7 +32,8 @@ typedef struct {
     PenRanges said_outside;
     PenRanges seen;
     PenRanges seen_outside;
-    PenRanges erased;
+    PenRanges rows;   /* of raw */
+    PenRanges erased; /* may be said to be stored and not be found */
 } PdVerifyLog;
 
 PdVerifyLog *pd_verify_get_log(PdVerify *self, uint64_t log_id);

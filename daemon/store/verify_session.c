@@ -344,9 +344,11 @@ load_rows(PdVerify *self, int64_t after, int64_t n_max, GArray *rows, GError **e
         pd_db_query(self->db,
                     error,
                     "select opened_seq, id, log_id, number, state, definition from main.session"
-                    " where opened_seq > ? order by opened_seq limit ?",
-                    "ii",
+                    " where opened_seq > ? and (segment is null or not ?)"
+                    " order by opened_seq limit ?",
+                    "iii",
                     after,
+                    (int64_t)self->without_segments,
                     n_max);
     int got = 0;
 

@@ -47,6 +47,18 @@ pd_verify_load_numbers(PdVerify *self, GError **error)
 }
 
 static void
+check_once(PdVerifyLog *log, uint32_t number, GPtrArray *findings)
+{
+    if (pen_ranges_contains(&log->rows, number)) {
+        pd_verify_find(
+            findings,
+            g_strdup_printf("record %u of log %016" G_GINT64_MODIFIER "x", number, log->log_id),
+            "it is stored twice");
+    }
+    (void)pen_ranges_add(&log->rows, number, number);
+}
+
+static void
 check_row(PdVerify *self, PdStmt *stmt, GPtrArray *findings)
 {
     const int64_t rowid = sqlite3_column_int64(stmt, 0);
@@ -58,6 +70,7 @@ check_row(PdVerify *self, PdStmt *stmt, GPtrArray *findings)
     PdVerifyLog *log = pd_verify_get_log(self, log_id);
     PenRecordHeader header = { 0 };
 
+    check_once(log, (uint32_t)number, findings);
     const bool whole = bytes != NULL && pen_record_check(bytes, n_bytes, &header) == PEN_STATUS_OK;
     const int64_t own_session = header.session > header.number ? 0 : (int64_t)header.session;
     if (!whole || header.number != number || own_session != session ||
@@ -130,7 +143,7 @@ pd_verify_tail(PdVerify *self, GPtrArray *findings, bool *more_out, GError **err
 }
 
 static bool
-take_new_rows(PdVerify *self, GError **error)
+take_new_rows(PdVerify *self, GPtrArray *findings, GError **error)
 {
     g_autoptr(PdStmt) stmt = pd_db_query(self->db,
                                          error,
@@ -143,6 +156,7 @@ take_new_rows(PdVerify *self, GError **error)
     while (stmt != NULL && (got = pd_db_step(self->db, stmt, error)) > 0) {
         PdVerifyLog *log = pd_verify_get_log(self, (uint64_t)sqlite3_column_int64(stmt, 0));
         const uint32_t number = (uint32_t)sqlite3_column_int64(stmt, 1);
+        check_once(log, number, findings);
         (void)pen_ranges_add(&log->seen, number, number);
         if (sqlite3_column_int64(stmt, 2) == 0) {
             (void)pen_ranges_add(&log->seen_outside, number, number);
@@ -151,11 +165,17 @@ take_new_rows(PdVerify *self, GError **error)
     return stmt != NULL && got == 0;
 }
 
+/* What lies in segments as well, when nobody looks there. */
 static bool
-take_erased(PdVerify *self, GError **error)
+take_unseen(PdVerify *self, GError **error)
 {
-    g_autoptr(PdStmt) stmt =
-        pd_db_query(self->db, error, "select log_id, first, last from main.erased", "");
+    g_autoptr(PdStmt) stmt = pd_db_query(self->db,
+                                         error,
+                                         "select log_id, first, last from main.erased union all"
+                                         " select log_id, first, last from main.session"
+                                         " where ? and segment is not null",
+                                         "i",
+                                         (int64_t)self->without_segments);
     int got = 0;
 
     while (stmt != NULL && (got = pd_db_step(self->db, stmt, error)) > 0) {
@@ -243,7 +263,7 @@ pd_verify_numbers(PdVerify *self, GPtrArray *findings, GError **error)
     PdLedger ledger;
     GHashTableIter iter;
     gpointer value = NULL;
-    const bool ok = take_new_rows(self, error) && take_erased(self, error) &&
+    const bool ok = take_new_rows(self, findings, error) && take_unseen(self, error) &&
                     load_ledger(self, &ledger, error) && add_unfolded(self, &ledger, error);
 
     if (!ok) {

@@ -9,6 +9,7 @@
 #include "store/erase.h"
 #include "store/identity.h"
 #include "store/seal.h"
+#include "store/verify.h"
 #include "store/writer_internal.h"
 #include "util/error.h"
 
@@ -196,6 +197,9 @@ fail_batch(PdWriter *self, const PdLedgerCounts *counts, const GError *cause)
     g_warning("%s; trying again in %d s", cause->message, (int)(RETRY_US / 1000000));
     (void)sqlite3_exec(pd_db_handle(self->ledger.db), "rollback", NULL, NULL, NULL);
     suspect_if_damaged(self);
+    if (code == SQLITE_CONSTRAINT) {
+        pd_home_suspect(self->config.home);
+    }
     if (code == SQLITE_FULL) {
         pd_home_drop_ballast(self->config.home);
         self->is_full = true;
@@ -459,6 +463,50 @@ start_checkpointer(PdWriter *self, GError **error)
     return pd_checkpointer_start(&config, self->config.home->index, self->config.db, error);
 }
 
+/*
+ * A disk that says to have written what it has not leaves pages of different ages after a cut,
+ * which SQLite may not notice: rows that others say are there are not. Who does not know it
+ * asks no pen for them, and lets the pen forget them.
+ */
+static bool
+fits_together(PdWriter *self, GError **error)
+{
+    const PdHome *home = self->config.home;
+    g_autoptr(PdVerify) verify = pd_verify_new(home->index, home->raw, NULL);
+    g_autoptr(GPtrArray) findings = g_ptr_array_new_with_free_func((GDestroyNotify)pd_finding_free);
+
+    pd_verify_leave_out_segments(verify);
+    while (pd_verify_step(verify, findings) && findings->len == 0) {
+    }
+    if (pd_verify_was_cut(verify)) {
+        g_warning("the store was not closed, and cannot be checked while the disk fails");
+        return true;
+    }
+    if (findings->len > 0) {
+        const PdFinding *first = findings->pdata[0];
+        g_set_error(error,
+                    PD_ERROR,
+                    PD_ERROR_STORE,
+                    "it was not closed, and does not fit together: %s: %s",
+                    first->where,
+                    first->what);
+    }
+    return findings->len == 0;
+}
+
+/* A row that must not be there is damage like any other: nobody has asked for anything yet. */
+static bool
+is_sound(PdWriter *self, GError **error)
+{
+    const int code = self->retry_us != 0 ? pd_db_last_code(self->ledger.db) : SQLITE_OK;
+
+    if (self->is_suspect || code == SQLITE_CONSTRAINT) {
+        g_set_error_literal(error, PD_ERROR, PD_ERROR_STORE, self->health.error);
+        return false;
+    }
+    return !self->config.must_check || code != SQLITE_OK || fits_together(self, error);
+}
+
 PdWriter *
 pd_writer_start(const PdWriterConfig *config, bool *damaged_out, GError **error)
 {
@@ -486,6 +534,12 @@ pd_writer_start(const PdWriterConfig *config, bool *damaged_out, GError **error)
     (void)pd_home_take_ballast(config->home);
     /* What a crash left unfolded is on disk, and must be there for who asks at once. */
     write_batch(self);
+    if (!is_sound(self, error)) {
+        *damaged_out = true;
+        self->is_suspect = true;
+        free_writer(self);
+        return NULL;
+    }
     self->thread = g_thread_new("store-writer", run, self);
     return self;
 }

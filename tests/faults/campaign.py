@@ -246,6 +246,7 @@ class Run:
         self.world.control["lies"] = 1
         self.live_until(time.monotonic() + self.luck.uniform(0.1, 1.5))
         self.world.kill_daemon()
+        self.world.signal_sim(signal.SIGUSR1)  # no link outlives the cut: pens may be enrolled anew
         self.world.control["lies"] = 0
         self.lied = True
         self.claims = Claims()

@@ -132,6 +132,50 @@ test_start(gconstpointer table)
 }
 
 static void
+close_unmarked(Rig *rig, const char *sql)
+{
+    g_autofree char *mark = rig_path(rig, "store/open");
+
+    g_assert_true(g_file_test(mark, G_FILE_TEST_EXISTS));
+    rig_close(rig);
+    g_assert_false(g_file_test(mark, G_FILE_TEST_EXISTS));
+    rig_sql(rig, sql);
+    g_assert_true(g_file_set_contents(mark, "", 0, NULL));
+}
+
+/* As a disk leaves it that lied of its syncs: whole pages, but of different ages. A pen that is
+ * believed to have delivered would be told to forget. */
+static void
+test_unclosed(gconstpointer sql)
+{
+    g_autoptr(Treatment) treatment = treatment_new(&plan);
+    g_autoptr(Rig) rig = new_rig(treatment);
+
+    close_unmarked(rig, sql);
+    g_test_expect_message("store", G_LOG_LEVEL_WARNING, "*was not closed*moved to*");
+    g_test_expect_message("store", G_LOG_LEVEL_MESSAGE, "*salvaged*");
+    rig->head = 0;
+    rig_open(rig);
+    g_test_assert_expected_messages();
+    rig_append_all(rig, treatment);
+    rig_flush(rig);
+    rig_expect_complete(rig, treatment);
+}
+
+/* Nor is one that fits together moved for it. */
+static void
+test_unclosed_whole(void)
+{
+    g_autoptr(Treatment) treatment = treatment_new(&plan);
+    g_autoptr(Rig) rig = new_rig(treatment);
+
+    close_unmarked(rig, "select 1");
+    rig_open(rig);
+    rig_expect_complete(rig, treatment);
+    g_assert_cmpint(rig_health(rig).state, ==, PD_STORE_OK);
+}
+
+static void
 test_history(void)
 {
     g_autoptr(Treatment) treatment = treatment_new(&plan);
@@ -370,6 +414,18 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_data_func("/store/salvage/start/log", "log", test_start);
     g_test_add_data_func("/store/salvage/start/witness", "witness", test_start);
+    g_test_add_data_func("/store/salvage/unclosed/record",
+                         "delete from raw where rowid = (select max(rowid) from raw)",
+                         test_unclosed);
+    g_test_add_data_func("/store/salvage/unclosed/twice",
+                         "insert into raw (log_id, number, session, bytes)"
+                         " select log_id, number, session, bytes from raw limit 1",
+                         test_unclosed);
+    g_test_add_data_func("/store/salvage/unclosed/pass", "delete from pass", test_unclosed);
+    g_test_add_data_func("/store/salvage/unclosed/entry",
+                         "update journal set wall_us = wall_us + 1 where seq = 2",
+                         test_unclosed);
+    g_test_add_func("/store/salvage/unclosed/whole", test_unclosed_whole);
     g_test_add_func("/store/salvage/history", test_history);
     g_test_add_func("/store/salvage/ends", test_ends);
     g_test_add_func("/store/salvage/tombstone", test_tombstone);
