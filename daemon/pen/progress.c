@@ -15,7 +15,7 @@ struct PdProgress {
     pthread_mutex_t lock; /* of all below */
     PenRanges known;
     uint32_t newest;      /* that exists, as far as anybody said */
-    uint32_t newest_seen; /* of the records taken */
+    uint32_t newest_seen; /* of the records taken or settled */
     uint32_t session;     /* of newest_seen, 0 when none is open */
 };
 
@@ -81,6 +81,11 @@ pd_progress_settle(PdProgress *self, uint32_t first, uint32_t last)
 {
     pthread_mutex_lock(&self->lock);
     (void)pen_ranges_add(&self->known, first, last);
+    if (last > self->newest_seen) {
+        /* It may have been the end of the session: who waits for that would wait for ever. */
+        self->newest_seen = last;
+        self->session = 0;
+    }
     pthread_mutex_unlock(&self->lock);
 }
 

@@ -37,7 +37,7 @@ void pd_progress_raise(PdProgress *self, uint32_t newest);
 
 uint32_t pd_progress_get_newest(PdProgress *self);
 
-/** Session of the newest record seen, 0 when it was outside one or ended it. */
+/** Session of the newest record seen, 0 when it was outside one, ended it or is lost. */
 uint32_t pd_progress_get_session(PdProgress *self);
 
 /** First missing range within first..last, at most @n_max numbers long. */

@@ -305,6 +305,23 @@ test_progress(void)
     g_assert_cmpuint(pd_progress_count_missing(progress, 0, UINT32_MAX), ==, UINT32_MAX - 4);
 }
 
+/* The record that may have ended the session is lost; one that follows says more. */
+static void
+test_lost_end(void)
+{
+    g_autoptr(PdProgress) progress = progress_new(0);
+    PenRecordHeader header = header_of(2, 1);
+
+    (void)pd_progress_take(progress, &header, false);
+    pd_progress_settle(progress, 1, 1);
+    g_assert_cmpuint(pd_progress_get_session(progress), ==, 1);
+    pd_progress_settle(progress, 3, 3);
+    g_assert_cmpuint(pd_progress_get_session(progress), ==, 0);
+    header = header_of(4, 1);
+    g_assert_false(pd_progress_take(progress, &header, false));
+    g_assert_cmpuint(pd_progress_get_session(progress), ==, 1);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -317,5 +334,6 @@ main(int argc, char **argv)
     g_test_add_func("/backfill/long-record", test_long_record);
     g_test_add_func("/backfill/short-segments", test_short_segments);
     g_test_add_func("/backfill/progress", test_progress);
+    g_test_add_func("/backfill/lost-end", test_lost_end);
     return g_test_run();
 }
