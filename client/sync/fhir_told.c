@@ -39,6 +39,7 @@ told_new(void)
     FhirTold *self = g_new0(FhirTold, 1);
 
     self->zones = g_ptr_array_new_with_free_func(word_free);
+    self->later = g_ptr_array_new_with_free_func((GDestroyNotify)json_object_unref);
     return self;
 }
 
@@ -55,6 +56,7 @@ fhir_told_free(FhirTold *self)
     word_clear(&self->reaction);
     word_clear(&self->order);
     g_ptr_array_unref(self->zones);
+    g_ptr_array_unref(self->later);
     g_free(self);
 }
 
@@ -180,6 +182,7 @@ read_extension(FhirTold *self, JsonObject *procedure, JsonObject *extension)
         g_ptr_array_add(self->zones, g_memdup2(&word, sizeof word));
     } else {
         word_clear(&word);
+        g_ptr_array_add(self->later, fhir_json_copy(extension));
     }
 }
 
@@ -288,6 +291,9 @@ fhir_told_merge(FhirTold *self, const FhirTold *theirs, const char *gateway)
     const Speaker speaker = { .gateway = gateway, .may_be_old = self->may_be_old };
     bool is_newer = merge_patient(self, theirs, &speaker);
 
+    for (guint i = 0; i < theirs->later->len; i++) {
+        g_ptr_array_add(self->later, json_object_ref(theirs->later->pdata[i]));
+    }
     is_newer = merge_word(&self->operator_name, &theirs->operator_name, &speaker) || is_newer;
     is_newer = merge_word(&self->note, &theirs->note, &speaker) || is_newer;
     is_newer = merge_word(&self->reaction, &theirs->reaction, &speaker) || is_newer;
@@ -415,5 +421,8 @@ fhir_told_write(const FhirTold *self, const char *order_system, JsonObject *proc
         if (zone->start_wall_us != 0) {
             write_word(procedure, "zone", zone, zone->value);
         }
+    }
+    for (guint i = 0; i < self->later->len; i++) {
+        fhir_json_append(procedure, "extension", json_object_ref(self->later->pdata[i]));
     }
 }

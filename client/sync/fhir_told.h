@@ -26,7 +26,9 @@ typedef struct {
     FhirWord reaction; /* of the skin */
     FhirWord order;    /* what the treatment was part of */
     GPtrArray *zones;  /* of FhirWord: ours one a pass in order; a server's only those said */
-    bool may_be_old;   /* carried in files: that gateway may have said more since */
+    GPtrArray
+        *later;      /* of JsonObject: what a server has of words that this version does not know */
+    bool may_be_old; /* carried in files: that gateway may have said more since */
 } FhirTold;
 
 /**

@@ -513,6 +513,32 @@ test_order(void)
     }
 }
 
+/* A gateway of a later version said something: one that is older hands it on as it is. */
+static void
+test_later_word(void)
+{
+    g_autoptr(JsonObject) theirs = json_object_new();
+    g_autoptr(JsonObject) ours = json_object_new();
+    g_autoptr(FhirTold) said = fhir_told_of_procedure(NULL);
+    JsonObject *extension = fhir_extension_new(FHIR_EXTENSION "said");
+
+    fhir_json_append(
+        extension, "extension", fhir_extension_new_text("field", "valueString", "mood"));
+    fhir_json_append(
+        extension, "extension", fhir_extension_new_text("value", "valueString", "calm"));
+    fhir_json_append(theirs, "extension", extension);
+    g_autoptr(FhirTold) later = fhir_told_of_procedure(theirs);
+    g_assert_false(fhir_told_merge(said, later, "room-1"));
+    fhir_told_write(said, NULL, ours);
+    g_autofree char *text = fhir_json_print(ours);
+    g_autofree char *wanted = fhir_json_print(theirs);
+    g_assert_cmpstr(text, ==, wanted);
+    /* On a Procedure that has it already it is not there twice. */
+    fhir_told_write(later, NULL, theirs);
+    g_autofree char *again = fhir_json_print(theirs);
+    g_assert_cmpstr(again, ==, wanted);
+}
+
 static void
 test_provenance(Fixture *self, gconstpointer data)
 {
@@ -679,6 +705,7 @@ main(int argc, char **argv)
     g_test_add_func("/fhir/merit", test_merit);
     g_test_add_func("/fhir/said", test_said);
     g_test_add_func("/fhir/order", test_order);
+    g_test_add_func("/fhir/later-word", test_later_word);
     g_test_add_func("/fhir/capability", test_capability);
     g_test_add("/fhir/map/devices", Fixture, WHOLE, set_up, test_devices, tear_down);
     g_test_add("/fhir/map/zones", Fixture, WHOLE, set_up, test_zones, tear_down);
