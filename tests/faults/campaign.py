@@ -24,7 +24,7 @@ class Run:
         self.faults = Counter(plan.radio)
         self.claims = Claims()
         self.n_compared = 0
-        self.lied = False       # once a sync lied, what was promised may be gone
+        self.n_lied = 0         # once a sync lied, what was promised may be gone
         self.stopped_until = 0  # penteld is stopped until then
         self.armed = None       # a stop that the shim will make: what follows, until when
         self.down_since = 0
@@ -122,7 +122,7 @@ class Run:
         if control["error_to"] > control["ops"]:
             self.excused_until = now + 1.0
         # What a sync lied about may be part of the index: it ends to begin a fresh one.
-        excused = self.lied or now <= self.excused_until
+        excused = self.n_lied or now <= self.excused_until
         if status not in (0, 1, -signal.SIGKILL) or status == 1 and not excused:
             raise Failure(f"penteld ended with {status}")
         self.down_since = self.down_since or now
@@ -248,7 +248,7 @@ class Run:
         self.world.kill_daemon()
         self.world.signal_sim(signal.SIGUSR1)  # no link outlives the cut: pens may be enrolled anew
         self.world.control["lies"] = 0
-        self.lied = True
+        self.n_lied += 1
         self.claims = Claims()
         self.cut(honest=False)
         self.wait_up()
@@ -263,7 +263,7 @@ class Run:
         there = self.world
         kept = there.disk.cut(self.luck)
         self.faults[f"kept-{kept}"] += 1
-        if honest and not self.lied:
+        if honest and not self.n_lied:
             self.check_promises()
 
     def check_promises(self):
@@ -291,6 +291,10 @@ class Run:
         self.faults["errors"] += control["n_errors"]
         self.faults["lies"] += control["n_lies"]
         self.faults["marks"] += control["marks"]
+        n_moved = len(list(self.world.state.glob("damaged-*")))
+        self.faults["moved"] += n_moved
+        if n_moved > self.n_lied:
+            raise Failure(f"{n_moved} stores were moved aside, and {self.n_lied} times syncs lied")
         self.faults["segments"] += len(list(self.world.state.glob("store/raw/*.seg")))
 
     def settle(self):
@@ -298,9 +302,9 @@ class Run:
         while True:
             self.look_after()
             try:
-                judge = check_all(self.world, self.claims, self.lied, only_list=True)
+                judge = check_all(self.world, self.claims, self.n_lied, only_list=True)
                 if not judge.lines:
-                    judge = check_all(self.world, self.claims, self.lied)
+                    judge = check_all(self.world, self.claims, self.n_lied)
             except Absent as error:
                 judge = None
                 if time.monotonic() > end:
