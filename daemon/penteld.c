@@ -117,7 +117,7 @@ on_store_state(void *user_data, PdStoreState state)
     if (self->store != NULL && !self->is_stopping && pd_store_must_restart(self->store)) {
         complain(state == PD_STORE_DAMAGED
                      ? "the store is damaged; ending, to begin a fresh one at the next start"
-                     : "the disk failed; ending, to read the store's WAL again at the next start");
+                     : "ending, to look at the store at the next start; see the line before");
         stop(self, EXIT_FAILURE);
     }
 }

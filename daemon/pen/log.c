@@ -41,13 +41,22 @@ take_text(char **field, const char *text)
     return true;
 }
 
+/* A store that was salvaged may know the pen and not whose the log is. */
+static bool
+is_described(const PdPen *pen, uint64_t log_id)
+{
+    g_autofree char *serial = pd_store_dup_log_serial(pen->manager->store, log_id);
+
+    return g_strcmp0(serial, pen->info->serial) == 0;
+}
+
 void
 pd_log_accept_feature(PdPen *pen, const PenFeature *feature)
 {
     bool is_changed = false;
 
     if (pen->progress == NULL || pd_progress_get_log_id(pen->progress) != feature->log_id) {
-        is_changed = pen->info->log_id != feature->log_id;
+        is_changed = pen->info->log_id != feature->log_id || !is_described(pen, feature->log_id);
         begin_log(pen, feature);
     }
     is_changed = take_text(&pen->info->firmware, feature->firmware) || is_changed;

@@ -80,6 +80,21 @@ pd_db_is_damaged(const PdDb *self)
     return code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
 }
 
+bool
+pd_db_is_hindered(const PdDb *self)
+{
+    static const int codes[] = { SQLITE_PERM,  SQLITE_BUSY,     SQLITE_LOCKED,
+                                 SQLITE_NOMEM, SQLITE_READONLY, SQLITE_INTERRUPT,
+                                 SQLITE_IOERR, SQLITE_FULL,     SQLITE_CANTOPEN };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(codes); i++) {
+        if (pd_db_last_code(self) == codes[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void
 pd_db_clear_code(PdDb *self)
 {

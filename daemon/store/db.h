@@ -41,6 +41,10 @@ void pd_db_keep_wal(PdDb *self, bool keep);
 int pd_db_last_code(const PdDb *self);
 void pd_db_clear_code(PdDb *self);
 
+/** Whether the last failure was the machine's and says nothing of what the file holds: the disk,
+ * memory, permissions, another process. */
+bool pd_db_is_hindered(const PdDb *self);
+
 /** Whether the last failure was that the file holds what SQLite never wrote. */
 bool pd_db_is_damaged(const PdDb *self);
 

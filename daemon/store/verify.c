@@ -360,8 +360,7 @@ run_stage(PdVerify *self, GPtrArray *findings, bool *more_out, GError **error)
 static bool
 is_cut(const PdVerify *self)
 {
-    return self->db == NULL ||
-           (pd_db_last_code(self->db) != SQLITE_OK && !pd_db_is_damaged(self->db));
+    return self->db == NULL || pd_db_is_hindered(self->db);
 }
 
 bool

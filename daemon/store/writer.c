@@ -13,13 +13,14 @@
 #include "store/writer_internal.h"
 #include "util/error.h"
 
-#define RETRY_US       INT64_C(5000000)
-#define WITNESS_US     INT64_C(600000000)
-#define ALARM_PAGES    16384 /* 64 MiB */
-#define IDLE_US        INT64_C(30000000)
-#define FAILED_US      INT64_C(3600000000)
-#define CHUNK_RECORDS  8192u /* in one transaction */
-#define CHUNK_SESSIONS 64u   /* folds in memory, about 80 KiB each */
+#define RETRY_US         INT64_C(5000000)
+#define WITNESS_US       INT64_C(600000000)
+#define ALARM_PAGES      16384 /* 64 MiB */
+#define IDLE_US          INT64_C(30000000)
+#define CONTRADICTED_MAX 3u
+#define FAILED_US        INT64_C(3600000000)
+#define CHUNK_RECORDS    8192u /* in one transaction */
+#define CHUNK_SESSIONS   64u   /* folds in memory, about 80 KiB each */
 
 static void
 finish_job(PdWriter *self, PdJob *job, const GError *error)
@@ -189,6 +190,20 @@ suspect_if_damaged(PdWriter *self)
     pd_lock_leave(&self->lock);
 }
 
+/* A row that must not be there: what is asked for fails once, what is stored each time. The next
+ * start sees whether the store fits together. */
+static void
+doubt_if_contradicted(PdWriter *self, int code)
+{
+    self->n_contradicted = code == SQLITE_CONSTRAINT ? self->n_contradicted + 1 : 0;
+    if (self->n_contradicted > 0) {
+        pd_home_suspect(self->config.home);
+    }
+    if (self->n_contradicted == CONTRADICTED_MAX) {
+        pd_writer_ask_restart(self, "what is stored contradicts itself: it must be checked");
+    }
+}
+
 static void
 fail_batch(PdWriter *self, const PdLedgerCounts *counts, const GError *cause)
 {
@@ -197,9 +212,7 @@ fail_batch(PdWriter *self, const PdLedgerCounts *counts, const GError *cause)
     g_warning("%s; trying again in %d s", cause->message, (int)(RETRY_US / 1000000));
     (void)sqlite3_exec(pd_db_handle(self->ledger.db), "rollback", NULL, NULL, NULL);
     suspect_if_damaged(self);
-    if (code == SQLITE_CONSTRAINT) {
-        pd_home_suspect(self->config.home);
-    }
+    doubt_if_contradicted(self, code);
     if (code == SQLITE_FULL) {
         pd_home_drop_ballast(self->config.home);
         self->is_full = true;
@@ -308,6 +321,7 @@ write_chunk(PdWriter *self)
     const PdLedgerCounts stored = self->ledger.counts;
     const bool folded = commit_derived(self, &error);
     if (folded) {
+        self->n_contradicted = 0;
         pd_writer_publish(self);
         pd_writer_update_health(self);
     } else {
@@ -494,17 +508,19 @@ fits_together(PdWriter *self, GError **error)
     return findings->len == 0;
 }
 
-/* A row that must not be there is damage like any other: nobody has asked for anything yet. */
+/* After the first batch. A row that was in its way is damage like any other: nobody has asked for
+ * anything yet. */
 static bool
 is_sound(PdWriter *self, GError **error)
 {
-    const int code = self->retry_us != 0 ? pd_db_last_code(self->ledger.db) : SQLITE_OK;
+    const bool has_failed = self->retry_us != 0;
+    const bool is_contradicted = pd_db_last_code(self->ledger.db) == SQLITE_CONSTRAINT;
 
-    if (self->is_suspect || code == SQLITE_CONSTRAINT) {
+    if (has_failed && (self->is_suspect || is_contradicted)) {
         g_set_error_literal(error, PD_ERROR, PD_ERROR_STORE, self->health.error);
         return false;
     }
-    return !self->config.must_check || code != SQLITE_OK || fits_together(self, error);
+    return has_failed || !self->config.must_check || fits_together(self, error);
 }
 
 PdWriter *

@@ -30,10 +30,11 @@ struct PdWriter {
     PdRetirement retired;
     int64_t witnessed_us;
     uint64_t witnessed_head;
-    bool must_reload; /* the ledger is ahead of a transaction that failed */
-    bool is_suspect;  /* SQLite found damage: leave everything as it is */
-    bool is_full;     /* the ballast was let go: no records before there is room again */
-    int64_t retry_us; /* no attempt before; 0 when the last one went well */
+    uint32_t n_contradicted; /* batches in a row */
+    bool must_reload;        /* the ledger is ahead of a transaction that failed */
+    bool is_suspect;         /* SQLite found damage: leave everything as it is */
+    bool is_full;            /* the ballast was let go: no records before there is room again */
+    int64_t retry_us;        /* no attempt before; 0 when the last one went well */
 };
 
 /** What a failure of SQLite means for the store. */
