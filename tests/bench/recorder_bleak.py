@@ -8,6 +8,7 @@ insert. No backfill, no decoding, no marks.
 """
 
 import asyncio
+import contextlib
 import signal
 import sqlite3
 import sys
@@ -50,7 +51,8 @@ class Recorder:
             await client.start_notify(LIVE, lambda _, data: self.on_segment(address, data))
             await stop.wait()
         finally:
-            await client.disconnect()
+            with contextlib.suppress(EOFError):  # bleak may close its bus before the reply is there
+                await client.disconnect()
 
     async def commit(self, stop):
         while not stop.is_set():
