@@ -106,6 +106,22 @@ on_journal(void *user_data, uint64_t head)
 }
 
 static void
+complain_of_store(Daemon *self, PdStoreState state)
+{
+    PdStoreHealth health = { 0 };
+
+    if (state == PD_STORE_DAMAGED) {
+        complain("the store is damaged; ending, to begin a fresh one at the next start");
+        return;
+    }
+    pd_store_get_health(self->store, &health);
+    (void)fprintf(stderr,
+                  "penteld: %s; ending, as the next start does that\n",
+                  health.error != NULL ? health.error : "the store must be opened anew");
+    pd_store_health_clear(&health);
+}
+
+static void
 on_store_state(void *user_data, PdStoreState state)
 {
     Daemon *self = user_data;
@@ -115,9 +131,7 @@ on_store_state(void *user_data, PdStoreState state)
     }
     /* The pens keep what cannot be stored; systemd starts us again. */
     if (self->store != NULL && !self->is_stopping && pd_store_must_restart(self->store)) {
-        complain(state == PD_STORE_DAMAGED
-                     ? "the store is damaged; ending, to begin a fresh one at the next start"
-                     : "ending, to look at the store at the next start; see the line before");
+        complain_of_store(self, state);
         stop(self, EXIT_FAILURE);
     }
 }

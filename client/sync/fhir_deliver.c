@@ -186,14 +186,12 @@ may_try_again(FhirDesk *desk, const GError *error)
 /* When to look again, as nothing kept another gateway from writing at the same time: it may have
  * seen no Procedure before ours was there, and written its own over it since. 0: never. */
 static uint32_t
-second_look_ms(const FhirJob *job)
+second_look_ms(FhirJob *job)
 {
-    const FhirDesk *desk = job->desk;
-    const bool is_guarded =
-        job->theirs != NULL && fhir_client_get_capability(desk->client)->has_versions;
+    g_autofree char *guard = fhir_plan_version(job, job->theirs);
 
-    return job->has_written && !is_guarded && !job->delivery->is_carried
-               ? desk->settings->timeout_s * 1000u * DELIVERY_TIMEOUTS
+    return job->has_written && guard == NULL && !job->delivery->is_carried
+               ? job->desk->settings->timeout_s * 1000u * DELIVERY_TIMEOUTS
                : 0;
 }
 

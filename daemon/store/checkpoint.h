@@ -18,7 +18,7 @@
 typedef struct PdCheckpointer PdCheckpointer;
 
 typedef struct {
-    int n_pages;       /* in the WAL, when a checkpoint begins; 1024 */
+    int n_pages;       /* in the WAL, when a checkpoint begins */
     int n_alarm_pages; /* as many should never be there; after a failed sync: restart */
     int64_t idle_us;   /* a pause: all of the WAL is brought over */
     int64_t failed_us; /* after a failed sync: restart in the first pause after that time */
@@ -26,6 +26,12 @@ typedef struct {
     void (*must_restart)(void *user_data);
     void *user_data;
 } PdCheckpointerConfig;
+
+#define PD_CHECKPOINTER_DEFAULT                                                                    \
+    ((PdCheckpointerConfig){ .n_pages = 1024,                                                      \
+                             .n_alarm_pages = 16384, /* 64 MiB */                                  \
+                             .idle_us = INT64_C(30000000),                                         \
+                             .failed_us = INT64_C(3600000000) })
 
 /** Start. @writer: its commits are counted from now on. Owns: copies @config. */
 PdCheckpointer *pd_checkpointer_start(const PdCheckpointerConfig *config,

@@ -254,7 +254,7 @@ pd_home_mark_closed(const PdHome *self)
     g_autofree char *path = open_path(self);
     g_autofree char *wal = g_strconcat(self->index, "-wal", NULL);
 
-    if (!g_file_test(wal, G_FILE_TEST_EXISTS)) {
+    if (!self->must_check && !g_file_test(wal, G_FILE_TEST_EXISTS)) {
         g_unlink(path);
     }
 }

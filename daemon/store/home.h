@@ -14,7 +14,8 @@ typedef struct {
     char *index;     /* owned; <state>/store/index.db */
     char *raw;       /* owned; <state>/store/raw */
     char *moved_to;  /* owned; where a damaged store went, NULL when none was */
-    bool must_check; /* index.db was not closed the last time, or somebody suspected it */
+    bool must_check; /* index.db was not closed the last time, or suspected; who has seen that it
+                      * fits together clears it */
     int lock_fd;
 } PdHome;
 
@@ -37,7 +38,7 @@ PdDb *pd_home_open_index(PdHome *self, GError **error);
  */
 bool pd_home_move_aside(PdHome *self, const char *why, GError **error);
 
-/** Say that it was closed; a WAL that is still there says the contrary. */
+/** Say that it was closed, unless its WAL is still there or it is still to be checked. */
 void pd_home_mark_closed(const PdHome *self);
 
 /*

@@ -80,7 +80,6 @@ start_writer(PdStore *self,
     PdWriterConfig writer_config = {
         .home = &self->home,
         .db = g_steal_pointer(&db),
-        .must_check = self->home.must_check,
         .outbox = self->outbox,
         .store_id = self->id,
         .commit_ms = config->commit_ms,

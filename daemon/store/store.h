@@ -493,8 +493,9 @@ bool pd_store_restore(const char *directory,
 /**
  * Whether the store needs another process. State PD_STORE_DAMAGED: SQLite found damage in what
  * it writes, and nothing more is stored; the next opening moves the store aside and begins a
- * fresh one with what can be salvaged. PD_STORE_FAILING: the disk did not take what was in the
- * WAL; everything is stored, and the next opening brings it over from the beginning.
+ * fresh one with what can be salvaged. PD_STORE_FAILING, and the health's error says why: the
+ * disk did not take what was in the WAL, which the next opening brings over from the beginning;
+ * or what is stored contradicts itself, which the next opening looks at.
  */
 bool pd_store_must_restart(PdStore *self);
 

@@ -31,5 +31,15 @@ bool pd_verify_step(PdVerify *self, GPtrArray *findings);
  * come of that. */
 bool pd_verify_was_cut(const PdVerify *self);
 
+/**
+ * All of it at once, before anybody writes: whether the store fits together but for segments.
+ * @cut_out: it could not be read for another reason, and nobody knows. Errors: PD_ERROR_STORE,
+ * with what does not fit; the caller moves it aside.
+ */
+bool pd_verify_at_start(const char *index,
+                        const char *raw_directory,
+                        bool *cut_out,
+                        GError **error);
+
 /** What differs may only be under way: it should be written before the next step. */
 bool pd_verify_wants_flush(const PdVerify *self);

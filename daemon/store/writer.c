@@ -15,10 +15,7 @@
 
 #define RETRY_US         INT64_C(5000000)
 #define WITNESS_US       INT64_C(600000000)
-#define ALARM_PAGES      16384 /* 64 MiB */
-#define IDLE_US          INT64_C(30000000)
 #define CONTRADICTED_MAX 3u
-#define FAILED_US        INT64_C(3600000000)
 #define CHUNK_RECORDS    8192u /* in one transaction */
 #define CHUNK_SESSIONS   64u   /* folds in memory, about 80 KiB each */
 
@@ -464,63 +461,38 @@ on_checkpoints_failed(void *user_data)
 static PdCheckpointer *
 start_checkpointer(PdWriter *self, GError **error)
 {
-    const uint32_t n_pages = self->config.checkpoint_pages;
-    const PdCheckpointerConfig config = {
-        .n_pages = (int)(n_pages > 0 ? n_pages : PD_STORE_CHECKPOINT_PAGES),
-        .n_alarm_pages = ALARM_PAGES,
-        .idle_us = IDLE_US,
-        .failed_us = FAILED_US,
-        .must_restart = on_checkpoints_failed,
-        .user_data = self,
-    };
+    PdCheckpointerConfig config = PD_CHECKPOINTER_DEFAULT;
 
+    config.must_restart = on_checkpoints_failed;
+    config.user_data = self;
+    if (self->config.checkpoint_pages > 0) {
+        config.n_pages = (int)self->config.checkpoint_pages;
+    }
     return pd_checkpointer_start(&config, self->config.home->index, self->config.db, error);
 }
 
-/*
- * A disk that says to have written what it has not leaves pages of different ages after a cut,
- * which SQLite may not notice: rows that others say are there are not. Who does not know it
- * asks no pen for them, and lets the pen forget them.
- */
-static bool
-fits_together(PdWriter *self, GError **error)
-{
-    const PdHome *home = self->config.home;
-    g_autoptr(PdVerify) verify = pd_verify_new(home->index, home->raw, NULL);
-    g_autoptr(GPtrArray) findings = g_ptr_array_new_with_free_func((GDestroyNotify)pd_finding_free);
-
-    pd_verify_leave_out_segments(verify);
-    while (pd_verify_step(verify, findings) && findings->len == 0) {
-    }
-    if (pd_verify_was_cut(verify)) {
-        g_warning("the store was not closed, and cannot be checked while the disk fails");
-        return true;
-    }
-    if (findings->len > 0) {
-        const PdFinding *first = findings->pdata[0];
-        g_set_error(error,
-                    PD_ERROR,
-                    PD_ERROR_STORE,
-                    "it was not closed, and does not fit together: %s: %s",
-                    first->where,
-                    first->what);
-    }
-    return findings->len == 0;
-}
-
 /* After the first batch. A row that was in its way is damage like any other: nobody has asked for
- * anything yet. */
+ * anything yet. What cannot be checked now is left to the next start. */
 static bool
 is_sound(PdWriter *self, GError **error)
 {
+    PdHome *home = self->config.home;
     const bool has_failed = self->retry_us != 0;
     const bool is_contradicted = pd_db_last_code(self->ledger.db) == SQLITE_CONSTRAINT;
+    bool was_cut = false;
 
     if (has_failed && (self->is_suspect || is_contradicted)) {
         g_set_error_literal(error, PD_ERROR, PD_ERROR_STORE, self->health.error);
         return false;
     }
-    return has_failed || !self->config.must_check || fits_together(self, error);
+    if (has_failed || !home->must_check) {
+        return true;
+    }
+    if (!pd_verify_at_start(home->index, home->raw, &was_cut, error)) {
+        return false;
+    }
+    home->must_check = was_cut;
+    return true;
 }
 
 PdWriter *

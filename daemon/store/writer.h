@@ -15,7 +15,6 @@ typedef struct PdWriter PdWriter;
 typedef struct {
     PdHome *home;     /* borrowed */
     PdDb *db;         /* owned by the writer from here on */
-    bool must_check;  /* that it fits together, before anything is told or done */
     PdOutbox *outbox; /* borrowed */
     char *store_id;   /* borrowed */
     uint32_t commit_ms;

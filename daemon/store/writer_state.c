@@ -56,6 +56,15 @@ pd_writer_state_of(int code)
     return PD_STORE_FAILING;
 }
 
+/* With the lock held. */
+static void
+put_health(PdWriter *self, PdStoreState state, const char *error)
+{
+    self->health.state = state;
+    g_free(self->health.error);
+    self->health.error = g_strdup(error);
+}
+
 void
 pd_writer_set_state(PdWriter *self, PdStoreState state, const char *message)
 {
@@ -79,9 +88,7 @@ pd_writer_ask_restart(PdWriter *self, const char *why)
 {
     pd_lock_enter(&self->lock);
     self->must_restart = true;
-    self->health.state = PD_STORE_FAILING;
-    g_free(self->health.error);
-    self->health.error = g_strdup(why);
+    put_health(self, PD_STORE_FAILING, why);
     pd_lock_leave(&self->lock);
     send_notice(self, &(Notice){ .kind = NOTICE_STATE, .state = PD_STORE_FAILING });
 }
@@ -220,8 +227,6 @@ pd_writer_set_damaged(PdWriter *self, const char *what)
 {
     pd_lock_enter(&self->lock);
     self->moved_aside = true;
-    self->health.state = PD_STORE_DAMAGED;
-    g_free(self->health.error);
-    self->health.error = g_strdup(what);
+    put_health(self, PD_STORE_DAMAGED, what);
     pd_lock_leave(&self->lock);
 }
