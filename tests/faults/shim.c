@@ -98,21 +98,22 @@ is_watched_path(const char *path)
 }
 
 static bool
-is_watched_fd(int fd)
+get_path(int fd, char path_out[PATH_MAX])
 {
     char link[32];
+
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    const ssize_t n = readlink(link, path_out, PATH_MAX - 1);
+    path_out[n > 0 ? n : 0] = '\0';
+    return path_out[0] == '/';
+}
+
+static bool
+is_watched_fd(int fd)
+{
     char path[PATH_MAX];
 
-    if (shim.words == NULL || fd < 3) {
-        return false;
-    }
-    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    const ssize_t n = readlink(link, path, sizeof path - 1);
-    if (n <= 0 || path[0] != '/') {
-        return false;
-    }
-    path[n] = '\0';
-    return is_watched_path(path);
+    return shim.words != NULL && fd >= 3 && get_path(fd, path) && is_watched_path(path);
 }
 
 static uint64_t
@@ -221,14 +222,10 @@ draw(void)
 static bool
 is_index(int fd)
 {
-    static const char name[] = "/index.db";
-    char link[32];
     char path[PATH_MAX];
+    const char *name = get_path(fd, path) ? strrchr(path, '/') : NULL;
 
-    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    const ssize_t n = readlink(link, path, sizeof path);
-    const ssize_t n_name = (ssize_t)sizeof name - 1;
-    return n >= n_name && memcmp(path + n - n_name, name, (size_t)n_name) == 0;
+    return name != NULL && strcmp(name, "/index.db") == 0;
 }
 
 /* Begin an operation, with the lock held. @sync_fd: what it is to sync, else -1. Returns 0, or

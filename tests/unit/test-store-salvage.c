@@ -6,6 +6,7 @@
  */
 #include "care.h"
 #include "journal.pb-c.h"
+#include "store/home.h"
 #include "store/restore.h"
 #include "store/verify.h"
 #include "util/error.h"
@@ -106,10 +107,11 @@ open_again(Rig *rig)
     rig_open(rig);
 }
 
+/* @why: pattern of what the log says. */
 static void
-open_damaged(Rig *rig)
+open_damaged(Rig *rig, const char *why)
 {
-    g_test_expect_message("store", G_LOG_LEVEL_WARNING, "*damaged*moved to*");
+    g_test_expect_message("store", G_LOG_LEVEL_WARNING, why);
     g_test_expect_message("store", G_LOG_LEVEL_MESSAGE, "*salvaged*");
     rig->head = 0;
     rig_open(rig);
@@ -124,7 +126,7 @@ reopen(Rig *rig)
     g_autofree char *suspect = rig_path(rig, "store/suspect");
 
     g_assert_true(g_file_set_contents(suspect, "", 0, NULL));
-    open_damaged(rig);
+    open_damaged(rig, "*damaged*moved to*");
 }
 
 /* Where only the start itself looks, and nobody could have left a mark. */
@@ -137,7 +139,7 @@ test_start(gconstpointer table)
     rig_close(rig);
     rig_sql(rig, "pragma wal_checkpoint(truncate)");
     care_spoil(rig, table);
-    open_damaged(rig);
+    open_damaged(rig, "*damaged*moved to*");
     rig_expect_complete(rig, treatment);
     rig_close(rig);
     rig_open(rig);
@@ -165,12 +167,7 @@ test_unclosed(gconstpointer sql)
     g_autoptr(Rig) rig = new_rig(treatment);
 
     close_unmarked(rig, sql);
-    g_test_expect_message("store", G_LOG_LEVEL_WARNING, "*was not closed*moved to*");
-    g_test_expect_message("store", G_LOG_LEVEL_MESSAGE, "*salvaged*");
-    rig->head = 0;
-    rig_open(rig);
-    g_test_assert_expected_messages();
-    open_again(rig);
+    open_damaged(rig, "*was not closed*moved to*");
     rig_append_all(rig, treatment);
     rig_flush(rig);
     rig_expect_complete(rig, treatment);
@@ -189,6 +186,30 @@ test_unclosed_whole(void)
     rig_open(rig);
     rig_expect_complete(rig, treatment);
     g_assert_cmpint(rig_health(rig).state, ==, PD_STORE_OK);
+}
+
+/* A check that could not be done is still to be done after a clean end. */
+static void
+test_unchecked(void)
+{
+    g_autoptr(Rig) rig = rig_new();
+    g_autofree char *mark = rig_path(rig, "store/open");
+    g_autoptr(GError) error = NULL;
+    PdHome home;
+
+    rig_close(rig);
+    for (int i = 0; i < 2; i++) {
+        g_assert_true(pd_home_enter(&home, rig->directory, &error));
+        PdDb *db = pd_home_open_index(&home, &error);
+        g_assert_no_error(error);
+        g_assert_cmpint(home.must_check, ==, i == 1);
+        home.must_check = i == 0;
+        pd_db_keep_wal(db, false);
+        pd_db_close(db);
+        pd_home_mark_closed(&home);
+        g_assert_cmpint(g_file_test(mark, G_FILE_TEST_EXISTS), ==, i == 0);
+        pd_home_leave(&home);
+    }
 }
 
 static void
@@ -442,6 +463,7 @@ main(int argc, char **argv)
                          "update journal set wall_us = wall_us + 1 where seq = 2",
                          test_unclosed);
     g_test_add_func("/store/salvage/unclosed/whole", test_unclosed_whole);
+    g_test_add_func("/store/salvage/unclosed/unchecked", test_unchecked);
     g_test_add_func("/store/salvage/history", test_history);
     g_test_add_func("/store/salvage/ends", test_ends);
     g_test_add_func("/store/salvage/tombstone", test_tombstone);

@@ -35,22 +35,12 @@ append_findings(GString *out, const GPtrArray *findings)
     }
 }
 
-static void
-free_finding(gpointer data)
-{
-    PdFinding *finding = data;
-
-    g_free(finding->where);
-    g_free(finding->what);
-    g_free(finding);
-}
-
 /* What a verification of a store that nobody has open finds, a line each. */
 static char *
 verify_files(const char *index, const char *raw, PdVerifySummary *summary_out)
 {
     g_autoptr(PdVerify) verify = pd_verify_new(index, raw, NULL);
-    g_autoptr(GPtrArray) findings = g_ptr_array_new_with_free_func(free_finding);
+    g_autoptr(GPtrArray) findings = g_ptr_array_new_with_free_func((GDestroyNotify)pd_finding_free);
     GString *out = g_string_new(NULL);
     int n_steps = 0;
 
