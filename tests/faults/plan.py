@@ -64,10 +64,15 @@ def draw_radio(plan, luck):
 
 def draw_checkpoints(plan, luck, kinds):
     """The store of a run is small: its WAL is brought over as often as that of a large one."""
-    plan.settings += f"checkpoint-pages={luck.choice((8, 8, 32, 1024))}\n"
+    n_pages = luck.choice((8, 8, 32, 1024))
     share = 0.15 if kinds is None else 1.0 if INDEX in kinds else 0.0
     if luck.random() < share:
-        plan.events.append(Event(luck.uniform(0.0, plan.length_s), INDEX))
+        # It takes a checkpoint that commits overtook, ahead of one that fails to sync.
+        n_pages = 8
+        plan.sync_us = max(plan.sync_us, luck.choice((1000, 15000)))
+        plan.events += [Event(luck.uniform(0.0, plan.length_s), INDEX)
+                        for _ in range(luck.choice((1, 2, 4)))]
+    plan.settings += f"checkpoint-pages={n_pages}\n"
 
 
 def draw(seed, kinds=None):
